@@ -1,0 +1,48 @@
+# Everything a fresh machine needs is Python 3.11 or later and make; Java 17 with Maven (or Docker) only for the Kafka tests.
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help demo test check soak bench mutants kafka lock clean
+
+help:            ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+
+.venv/installed: requirements-dev.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Halong needs Python 3.11 or later; name one with PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: .venv/installed   ## a hub and four members on this machine, a day of notices, attacks, a crash, and the proof
+	$(BIN)/halong demo $(ARGS)
+
+check: .venv/installed  ## format, lint, types, import rules, unit and attack tests; no sockets, under a minute
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -m "not sockets and not kafka and not soak"
+
+test: check             ## check, and contract, faults, story, docs, foreign verifiers; with Kafka where there is one
+	$(BIN)/pytest -m "(sockets or kafka) and not soak"
+
+soak: .venv/installed   ## the long counts, under an hour
+	$(BIN)/pytest -m soak
+
+bench: .venv/installed  ## speed, as ratios against a baseline of the same run; never fails on time
+	$(BIN)/python -m tests.bench
+
+mutants: .venv/installed ## take each numbered check away in turn: a test must turn red
+	$(BIN)/python -m tests.mutants
+
+kafka: .venv/installed  ## one Apache Kafka in the foreground on localhost:19092, from Maven Central's jars
+	$(BIN)/python deploy/kafka/kafka.py run
+
+lock:                   ## lock files with hashes and without hosts
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11 --extra member --extra hub --extra kafka pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11 --extra member --extra hub --extra kafka --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis

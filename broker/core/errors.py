@@ -1,0 +1,238 @@
+"""Everything that can be refused, and by which code.
+
+::
+
+    HalongError
+    ├── Refused        the message is at fault; sending it again cannot help
+    └── Unavailable    we are at fault; try again
+
+Each leaf has one stable code: it travels, it is counted, and tests assert it.
+Messages name fields and sizes, never values.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HalongError(Exception):
+    """The root of the tree.
+
+    Args:
+        message: What is wrong, without any value of the notice.
+        field: The field, slot, file or setting at fault, where one can be named.
+    """
+
+    code: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Refused(HalongError):
+    """The message is at fault; sending it again cannot help."""
+
+
+class Unavailable(HalongError):
+    """We are at fault, or out of reach; sending it again is harmless and may help."""
+
+    code = "unavailable"
+
+
+# --- the bytes of an envelope -------------------------------------------------------------
+
+
+class TooLarge(Refused):
+    """A size limit is exceeded; found before anything is parsed."""
+
+    code = "too-large"
+
+
+class NotCanonical(Refused):
+    """Bytes are not in their one encoding, or cannot be decoded at all."""
+
+    code = "not-canonical"
+
+
+class BadEnvelope(Refused):
+    """Slots are out of order, twice there, or both disclosed and sealed."""
+
+    code = "bad-envelope"
+
+
+class BadHeader(Refused):
+    """A rule, grammar, order or range of the header is broken."""
+
+    code = "bad-header"
+
+
+class UnknownKey(Refused):
+    """The originator held no such key at that time."""
+
+    code = "unknown-key"
+
+
+class BadSignature(Refused):
+    """The signature does not cover these bytes, or is not in the one form that is accepted."""
+
+    code = "bad-signature"
+
+
+class Incomplete(Refused):
+    """A slot is neither disclosed nor sealed, at a station where all must be there."""
+
+    code = "incomplete"
+
+
+class BadDisclosure(Refused):
+    """A slot's content does not hash to the digest that was signed."""
+
+    code = "bad-disclosure"
+
+
+class BadSlot(Refused):
+    """A slot's value is not in its one encoding under its schema, or breaks a text rule."""
+
+    code = "bad-slot"
+
+
+class BadSeal(Refused):
+    """Sealed slots, wraps, their root or their proofs do not hold together."""
+
+    code = "bad-seal"
+
+
+class BadDelivery(Refused):
+    """A delivery's content is not what its head names."""
+
+    code = "bad-delivery"
+
+
+# --- what the network knows and allows ------------------------------------------------------
+
+
+class UnknownType(Refused):
+    """No such notice type is in the catalogue."""
+
+    code = "unknown-type"
+
+
+class UnknownSchema(Refused):
+    """The type is known, this schema of it is not."""
+
+    code = "unknown-schema"
+
+
+class Expired(Refused):
+    """The notice is past its `effective_until`."""
+
+    code = "expired"
+
+
+class NotYetValid(Refused):
+    """The notice claims to be issued in the future."""
+
+    code = "not-yet-valid"
+
+
+class NotSupported(Refused):
+    """An act or a seal that this version cannot carry yet."""
+
+    code = "not-supported"
+
+
+class SealingRequired(Refused):
+    """The type or an agreement demands that this slot is sealed, and it has content."""
+
+    code = "sealing-required"
+
+
+class WeakKey(Refused):
+    """A public key that must not be registered: small order, not canonical, or off its curve."""
+
+    code = "weak-key"
+
+
+class AddresseeUnreached(Refused):
+    """No agreement carries the notice to a member that it is addressed to."""
+
+    code = "addressee-unreached"
+
+
+# --- numbers ----------------------------------------------------------------------------------
+
+
+class Equivocation(Refused):
+    """Another statement was admitted under this number."""
+
+    code = "equivocation"
+
+
+class Stale(Refused):
+    """The number is not above the last that was admitted."""
+
+    code = "stale"
+
+
+class OutOfOrder(Refused):
+    """`previous` is not the last admitted statement of the stream."""
+
+    code = "out-of-order"
+
+
+class NotAttempted(Refused):
+    """An earlier notice of the same stream was refused, so this one was not looked at."""
+
+    code = "not-attempted"
+
+
+# --- peers --------------------------------------------------------------------------------------
+
+
+class NotMember(Refused):
+    """The certificate's key belongs to no member."""
+
+    code = "not-member"
+
+
+class NotYours(Refused):
+    """The peer speaks for, or asks for what belongs to, another member."""
+
+    code = "not-yours"
+
+
+class TooMany(Refused):
+    """The peer sends more than its rate allows; try again later, and slower."""
+
+    code = "too-many"
+
+
+# --- what a member finds wrong with the hub -----------------------------------------------------
+
+
+class BadProof(Refused):
+    """The checkpoint is not the log's, or the inclusion path does not lead to it."""
+
+    code = "bad-proof"
+
+
+class LaneGap(Refused):
+    """A lane's sequence has a hole or a repeat: a delivery was dropped, added or moved."""
+
+    code = "lane-gap"
+
+
+class NotAgreed(Refused):
+    """No agreement named in the delivery allows what the delivery shows."""
+
+    code = "not-agreed"
+
+
+# --- files and settings ---------------------------------------------------------------------------
+
+
+class BadConfiguration(Refused):
+    """A configuration, directory, agreement or map file cannot be used as it is."""
+
+    code = "bad-configuration"

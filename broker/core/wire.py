@@ -1,0 +1,108 @@
+"""What member and hub say to each other over HTTP: JSON objects, bytes in base64.
+
+Only shapes; paths and status codes are in `docs/protocol.md`.  Both sides decode strictly by these
+types, so that a field of the wrong kind is an error that names the field.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class Wire(Struct, frozen=True, omit_defaults=True):
+    """A JSON object on the wire."""
+
+
+class Publication(Wire, frozen=True):
+    """POST /v1/notices: encoded envelopes, in the order in which they were numbered."""
+
+    envelopes: list[bytes]
+
+
+class Outcome(Wire, frozen=True):
+    """What the gateway did with one envelope.  `accepted` means durable, not yet admitted."""
+
+    statement: str | None
+    reference: str | None
+    status: Literal["accepted", "refused", "not-attempted"]
+    code: str | None = None
+    field: str | None = None
+
+
+class Outcomes(Wire, frozen=True):
+    """The answer to a publication, one outcome for each envelope in order."""
+
+    results: list[Outcome]
+
+
+class Inclusion(Wire, frozen=True):
+    """An inclusion path (RFC 9162) to the tree of the answer's checkpoint."""
+
+    index: int
+    path: list[bytes]
+
+
+class StreamPosition(Wire, frozen=True):
+    """GET /v1/streams/<region>/<stream>: the last admitted statement of one's own stream."""
+
+    sequence: int
+    statement: str | None
+
+
+class StatementStatus(Wire, frozen=True):
+    """GET /v1/statements/<id>: how far one's own statement has come.
+
+    `decision` is the encoded record; `refused` the dispatcher's code.  The inclusions are there once
+    a published checkpoint (`checkpoint`, a signed note) covers them.
+    """
+
+    statement: str
+    reference: str
+    durable: bool
+    decided: bool
+    refused: str | None = None
+    deliveries: int = 0
+    receipts: dict[str, int] = {}
+    decision: bytes | None = None
+    statement_inclusion: Inclusion | None = None
+    decision_inclusion: Inclusion | None = None
+    checkpoint: bytes | None = None
+    last: StreamPosition | None = None
+
+
+class FeedItem(Wire, frozen=True):
+    """One delivery (encoded record) with its inclusion path under the feed's checkpoint."""
+
+    place: int
+    delivery: bytes
+    index: int
+    path: list[bytes]
+
+
+class Feed(Wire, frozen=True):
+    """GET /v1/feed?after=<place>&limit=<n>&wait=<seconds>: what comes after `after`.
+
+    `checkpoint` is a signed note, absent only before the first one; `next` is the place to ask from;
+    `behind` how many more deliveries are ready.
+    """
+
+    items: list[FeedItem]
+    next: int
+    behind: int = 0
+    checkpoint: bytes | None = None
+
+
+class Receipts(Wire, frozen=True):
+    """POST /v1/receipts: encoded signed receipts."""
+
+    receipts: list[bytes]
+
+
+class Problem(Wire, frozen=True):
+    """Every answer that is not a success."""
+
+    code: str
+    message: str
+    field: str | None = None

@@ -1,0 +1,139 @@
+"""The log: ordered, durable topics, and the place that each reader has reached.
+
+The contract, in words; two engines keep it (`sqlite`, `kafka`), and one test suite runs over both.
+A service never knows which engine it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from broker.core.errors import Unavailable
+
+
+class LogUnavailable(Unavailable):
+    """The log did not answer in time, or refused: some records may be stored, some not."""
+
+
+class Partition(NamedTuple):
+    """One ordered sequence of records."""
+
+    topic: str
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic to be created.
+
+    `keep` is `everything`, `contents` (compacted: the last record of a key stays, and erasing is
+    writing the same key without the content) or `state` (compacted eagerly: only the last counts).
+    """
+
+    name: str
+    partitions: int = 1
+    keep: str = "everything"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Something to be stored.  `value` is framed as in `core.records.frame`."""
+
+    partition: Partition
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Something that is stored.  Offsets ascend within a partition and may have gaps."""
+
+    partition: Partition
+    offset: int
+    key: bytes
+    value: bytes
+
+
+class Batch(Protocol):
+    """What comes next for a reader, and the one step that completes it."""
+
+    @property
+    def records(self) -> Sequence[Stored]:
+        """The records, in order within each partition; never empty."""
+        ...
+
+    @property
+    def claim(self) -> int:
+        """Changes whenever the partition was taken over or taken up again after a failure.
+
+        State that a service derived under another claim may be of the past: read it again.
+        """
+        ...
+
+    async def commit(self, results: Sequence[Record]) -> None:
+        """Store the results and move the reader's place past this batch, in one step.
+
+        After a crash either both happened or neither.
+
+        Raises:
+            LogUnavailable: Perhaps stored, perhaps not; the reader yields from the true place again,
+                with another `claim`.
+        """
+        ...
+
+
+class Log(Protocol):
+    """Ordered, durable topics, and the place that each reader has reached."""
+
+    async def create(self, topics: Sequence[Topic]) -> None:
+        """Make the topics that are missing; a topic that is there keeps its number of partitions.
+
+        Raises:
+            BadConfiguration: A topic is there with another number of partitions.
+        """
+        ...
+
+    async def append(self, records: Sequence[Record]) -> Sequence[int]:
+        """Add the records and return their offsets.
+
+        Returns only when all of them would survive a crash.  Records of one call keep their order
+        within a partition.
+
+        Raises:
+            LogUnavailable: Some may have been stored, some not; append them again.
+        """
+        ...
+
+    def follow(
+        self, reader: str, topics: Sequence[str], *, sole: bool = False, limit: int = 1024
+    ) -> AsyncIterator[Batch]:
+        """Yield batches of what comes after the place that `reader` has reached; never ends.
+
+        Several processes may follow as one `reader`: they share the partitions, and a batch never
+        mixes partitions.  With `sole` one process follows all partitions, batches may mix them, and a
+        successor shuts its predecessor out.  A batch is at most `limit` records; the next is yielded
+        only after the last was committed.  A reader that was replaced cannot commit.
+        Topics that match a name ending in `*` are taken up when they are created.
+        """
+        ...
+
+    async def read(self, partition: Partition, start: int, limit: int) -> Sequence[Stored]:
+        """Return up to `limit` committed records with offsets of at least `start`, in order."""
+        ...
+
+    async def ends(self, topics: Sequence[str]) -> Mapping[Partition, int]:
+        """Return, for each partition of the topics, the offset that the next record will exceed or have.
+
+        Everything committed before the call lies below.  Names may end in `*`.
+        """
+        ...
+
+    async def wait(self, ends: Mapping[Partition, int], seconds: float) -> None:
+        """Return when one of the partitions has grown past its given end, or after `seconds`."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what is held; a second call does nothing."""
+        ...

@@ -1,0 +1,1 @@
+"""Schemas, code lists and labels as files, and the one door through which they are read."""
