@@ -1,0 +1,1 @@
+"""The commands of a member's side, one file each."""

@@ -1,0 +1,1 @@
+"""The commands of the hub's side, one file each."""

@@ -1,0 +1,1 @@
+"""A day between a hub and four members, played on this machine."""

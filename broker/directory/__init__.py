@@ -1,0 +1,1 @@
+"""Members, keys and agreements: where the trusted value comes from."""
