@@ -131,9 +131,6 @@ class ErasureGround(IntEnum):
     TERMINATION = 2
 
 
-# --- the statement side (frozen) ------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Header:
     """What is signed, and what agreements judge; visible to the hub and to every receiver."""
@@ -221,9 +218,6 @@ class Envelope:
     disclosures: tuple[Disclosure, ...]
     sealed: tuple[SealedSlot, ...]
     wraps: tuple[KeyWrap, ...]
-
-
-# --- the hub side -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
