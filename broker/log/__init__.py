@@ -7,10 +7,13 @@ A service never knows which engine it has.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
+from urllib.parse import unquote, urlsplit
 
-from broker.core.errors import Unavailable
+from broker.core.errors import BadConfiguration, Unavailable
 
 
 class LogUnavailable(Unavailable):
@@ -28,8 +31,9 @@ class Partition(NamedTuple):
 class Topic:
     """A topic to be created.
 
-    `keep` is `everything`, `contents` (compacted: the last record of a key stays, and erasing is
-    writing the same key without the content) or `state` (compacted eagerly: only the last counts).
+    `keep` is `everything`, `contents` (the last record of a key stays, earlier ones may go: erasing is
+    writing the same key without the content) or `state` (only the last record of a key counts, earlier
+    ones go soon).
     """
 
     name: str
@@ -137,3 +141,39 @@ class Log(Protocol):
     async def close(self) -> None:
         """Give back what is held; a second call does nothing."""
         ...
+
+
+@asynccontextmanager
+async def open_log(url: str, *, read_only: bool = False, step_seconds: float = 30.0) -> AsyncIterator[Log]:
+    """Open the log at `url`, and close it in the end.
+
+    `sqlite:///var/lib/halong/log.db` is the embedded engine: one file, one process that writes.
+
+    Args:
+        url: Where the log is; its scheme names the engine.
+        read_only: Only read; the embedded file may then be open in another process that writes.
+        step_seconds: How long one call waits for the disk or the cluster before it gives up.
+
+    Raises:
+        BadConfiguration: The address, or what is there, cannot be used.
+        LogUnavailable: It cannot be opened now.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite" and not parts.netloc and parts.path:
+        log = await _open_embedded(Path(unquote(parts.path)), read_only=read_only, step_seconds=step_seconds)
+    else:
+        raise BadConfiguration("a log is at sqlite:///path/to/log.db or kafka://host:port", field="url")
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+async def _open_embedded(path: Path, *, read_only: bool, step_seconds: float) -> Log:
+    # The engines import this module for its words, so it can know them only when it is asked.
+    from broker.log.embedded import EmbeddedLog
+    from broker.log.readonly import ReadOnlyLog
+
+    log = (ReadOnlyLog if read_only else EmbeddedLog)(path, step_seconds=step_seconds)
+    await log.open()
+    return log

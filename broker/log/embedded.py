@@ -1,0 +1,249 @@
+"""The embedded engine: one process, one file, nobody else to ask.
+
+Decides who follows as which reader, what the next batch is, and who waits for what.  The threads that
+touch the disk are in `threads`, the file is in `sqlite`.  Whoever waits for records is woken by the
+transaction that stored them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from broker.core.errors import BadConfiguration
+from broker.log import Batch, LogUnavailable, Partition, Record, Stored, Topic
+from broker.log.growth import Growth
+from broker.log.sqlite import Write
+from broker.log.threads import Claim, Create, Job, Outcome, Put, ReadPool, Writer
+from broker.log.topics import matches
+
+WRITES_QUEUED: Final = 2_048
+LOOK_AGAIN_SECONDS: Final = 60.0
+RETRY_SECONDS: Final = 0.5
+
+_events = structlog.get_logger("halong.log")
+
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """One who follows as a reader: the last to come has the partitions, the others stand by."""
+
+    turn: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """See `broker.log.Batch`."""
+
+    records: Sequence[Stored]
+    claim: int
+    store: Callable[[Sequence[Record]], Awaitable[None]]
+    places: Mapping[Partition, int]
+    spent: bool = False
+    committed: bool = False
+
+    async def commit(self, results: Sequence[Record]) -> None:
+        if self.spent:
+            raise LogUnavailable("this batch was committed or given up before")
+        self.spent = True
+        await self.store(results)
+        self.committed = True
+
+
+class EmbeddedLog:
+    """See `broker.log.Log`.  A lock refuses a second process."""
+
+    def __init__(self, path: Path, *, step_seconds: float = 30.0) -> None:
+        self._path = path
+        self._step = step_seconds
+        self._growth = Growth()
+        self._seats: dict[str, list[_Seat]] = {}
+        self._room = asyncio.Semaphore(WRITES_QUEUED)
+        self._writer: Writer | None = None
+        self._reads: ReadPool | None = None
+
+    async def open(self) -> None:
+        """Open the file, making it if it is not there.
+
+        Raises:
+            BadConfiguration: The file is not a log, is damaged, or needs a later version.
+            LogUnavailable: Another process has it open, or the disk refuses.
+        """
+        writer = Writer(self._path, asyncio.get_running_loop(), self._settle)
+        try:
+            async with asyncio.timeout(self._step):
+                await writer.start()
+        except TimeoutError:
+            raise LogUnavailable(f"{self._path} did not open within {self._step:g} s") from None
+        self._writer = writer
+        self._reads = ReadPool(self._path, self._step)
+
+    async def create(self, topics: Sequence[Topic]) -> None:
+        """See `broker.log.Log`."""
+        await self._submit(Create(self._future(), topics))
+        self._growth.stir()
+
+    async def append(self, records: Sequence[Record]) -> Sequence[int]:
+        """See `broker.log.Log`."""
+        self._check(records)
+        offsets: list[int] = await self._submit(Put(self._future(), Write(records)))
+        return offsets
+
+    async def follow(
+        self, reader: str, topics: Sequence[str], *, sole: bool = False, limit: int = 1024
+    ) -> AsyncIterator[Batch]:
+        """See `broker.log.Log`."""
+        seat = _Seat()
+        seats = self._seats.setdefault(reader, [])
+        seats.append(seat)
+        self._growth.stir()
+        try:
+            while True:
+                await self._turn(seats, seat, sole=sole)
+                try:
+                    claim, places = await self._submit(Claim(self._future(), reader))
+                    while seats[-1] is seat:
+                        records = await self._next(seat, topics, places, sole=sole, limit=limit)
+                        if not records:
+                            continue
+                        batch = self._batch(reader, claim, records)
+                        yield batch
+                        if not batch.committed:
+                            break
+                        places.update(batch.places)
+                except LogUnavailable as error:
+                    self._open_writer()
+                    _events.warning("log.unavailable", service=reader, code=error.code)
+                    await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            seats.remove(seat)
+            self._growth.stir()
+
+    async def read(self, partition: Partition, start: int, limit: int) -> Sequence[Stored]:
+        """See `broker.log.Log`."""
+        writer, reads = self._open_writer(), self._reads
+        assert reads is not None
+        number = writer.layout.ids.get(partition)
+        if number is None:
+            raise _missing(partition)
+        return await reads.read([(partition, number, start)], limit)
+
+    async def ends(self, topics: Sequence[str]) -> Mapping[Partition, int]:
+        """See `broker.log.Log`."""
+        self._open_writer()
+        return {p: end for p, end in self._growth.ends.items() if matches(p.topic, topics)}
+
+    async def wait(self, ends: Mapping[Partition, int], seconds: float) -> None:
+        """See `broker.log.Log`."""
+        self._open_writer()
+        await self._growth.wait(ends, seconds)
+
+    async def close(self) -> None:
+        """See `broker.log.Log`."""
+        writer, reads = self._writer, self._reads
+        if writer is None or reads is None:
+            return
+        self._writer = self._reads = None
+        self._growth.stir()
+        await reads.close()
+        try:
+            async with asyncio.timeout(self._step):
+                await writer.stop()
+        except TimeoutError:
+            raise LogUnavailable(f"{self._path} did not close within {self._step:g} s") from None
+
+    # --- who follows ------------------------------------------------------------------------------
+
+    async def _turn(self, seats: Sequence[_Seat], seat: _Seat, *, sole: bool) -> None:
+        """Return when the seat is the last that was taken.
+
+        Raises:
+            LogUnavailable: It was, and is to be alone, and a successor came.
+        """
+        while seats[-1] is not seat:
+            if sole:
+                raise LogUnavailable("a successor follows as this reader now")
+            await self._growth.wait({}, LOOK_AGAIN_SECONDS, stir=True)
+            self._open_writer()
+
+    async def _next(
+        self, seat: _Seat, topics: Sequence[str], places: Mapping[Partition, int], *, sole: bool, limit: int
+    ) -> Sequence[Stored]:
+        """Return what comes next, or nothing after having waited for something to come."""
+        writer, reads = self._open_writer(), self._reads
+        assert reads is not None
+        followed = [p for p in self._growth.ends if matches(p.topic, topics)]
+        behind = [p for p in followed if self._growth.ends[p] > places.get(p, 0)]
+        if behind:
+            # One partition after the other, so that a busy one cannot starve the rest.
+            seat.turn += 1
+            start = seat.turn % len(behind)
+            chosen = behind[start:] + behind[:start] if sole else [behind[start]]
+            spans = [(p, writer.layout.ids[p], places.get(p, 0)) for p in chosen]
+            return await reads.read(spans, limit)
+        ends = {p: self._growth.ends[p] for p in followed}
+        await self._growth.wait(ends, LOOK_AGAIN_SECONDS, stir=True)
+        return ()
+
+    def _batch(self, reader: str, claim: int, records: Sequence[Stored]) -> _Batch:
+        places = {stored.partition: stored.offset + 1 for stored in records}
+
+        async def store(results: Sequence[Record]) -> None:
+            self._check(results)
+            await self._submit(Put(self._future(), Write(results, reader, places), claim))
+
+        return _Batch(records, claim, store, places)
+
+    # --- the thread that writes -------------------------------------------------------------------
+
+    async def _submit(self, job: Job) -> Any:
+        try:
+            async with asyncio.timeout(self._step):
+                await self._room.acquire()
+                # Given back when the thread is done with the job, also if nobody waits any more.
+                try:
+                    self._open_writer().put(job)
+                except LogUnavailable:
+                    self._room.release()
+                    raise
+                return await job.done
+        except TimeoutError:
+            raise LogUnavailable(f"the disk did not answer within {self._step:g} s") from None
+
+    def _settle(self, outcomes: list[Outcome], ends: Mapping[Partition, int]) -> None:
+        if ends:
+            self._growth.grow(ends)
+        for done, outcome in outcomes:
+            self._room.release()
+            if done.done():
+                continue
+            if isinstance(outcome, Exception):
+                done.set_exception(outcome)
+            else:
+                done.set_result(outcome)
+
+    def _future(self) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().create_future()
+
+    def _open_writer(self) -> Writer:
+        if self._writer is None:
+            raise LogUnavailable("the log is closed")
+        return self._writer
+
+    def _check(self, records: Sequence[Record]) -> None:
+        ends = self._growth.ends
+        for record in records:
+            if record.partition not in ends:
+                raise _missing(record.partition)
+
+
+def _missing(partition: Partition) -> BadConfiguration:
+    return BadConfiguration(
+        f"there is no partition {partition.number} of topic {partition.topic}: create it first",
+        field=partition.topic,
+    )
