@@ -1,0 +1,109 @@
+// Verifies checkpoints, inclusion proofs and consistency proofs with the Go project's own code.
+//
+// Standard input is one JSON object: a verifier key and cases.  Standard output is one JSON list with
+// a string for each case: empty if everything in it holds, else what does not.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"log"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+type claim struct {
+	Checkpoint []byte   // a signed note
+	Leaf       []byte   // the data of a leaf
+	Index      int64    // its place
+	Path       [][]byte // its inclusion path under the checkpoint
+	Old        []byte   // an earlier checkpoint
+	Growth     [][]byte // the consistency path between the two
+}
+
+func hash(raw []byte) (result tlog.Hash, err error) {
+	if len(raw) != tlog.HashSize {
+		return result, errors.New("a hash has 32 bytes")
+	}
+	copy(result[:], raw)
+	return result, nil
+}
+
+func hashes(raw [][]byte) ([]tlog.Hash, error) {
+	var result []tlog.Hash
+	for _, one := range raw {
+		h, err := hash(one)
+		if err != nil {
+			return nil, err
+		}
+		result = append(result, h)
+	}
+	return result, nil
+}
+
+// open verifies a checkpoint.  tlog.ParseTree knows the Go checksum database's origin alone.
+func open(signed []byte, verifier note.Verifier) (size int64, root tlog.Hash, err error) {
+	opened, err := note.Open(signed, note.VerifierList(verifier))
+	if err != nil {
+		return 0, root, err
+	}
+	lines := strings.Split(opened.Text, "\n")
+	if len(lines) != 4 || lines[0] != verifier.Name() {
+		return 0, root, errors.New("not a checkpoint of this log")
+	}
+	if size, err = strconv.ParseInt(lines[1], 10, 64); err != nil {
+		return 0, root, err
+	}
+	root, err = tlog.ParseHash(lines[2])
+	return size, root, err
+}
+
+func check(c claim, verifier note.Verifier) error {
+	size, root, err := open(c.Checkpoint, verifier)
+	if err != nil {
+		return err
+	}
+	path, err := hashes(c.Path)
+	if err != nil {
+		return err
+	}
+	if err = tlog.CheckRecord(path, size, root, c.Index, tlog.RecordHash(c.Leaf)); err != nil {
+		return err
+	}
+	oldSize, oldRoot, err := open(c.Old, verifier)
+	if err != nil {
+		return err
+	}
+	growth, err := hashes(c.Growth)
+	if err != nil {
+		return err
+	}
+	return tlog.CheckTree(growth, size, root, oldSize, oldRoot)
+}
+
+func main() {
+	var input struct {
+		VKey  string
+		Cases []claim
+	}
+	if err := json.NewDecoder(os.Stdin).Decode(&input); err != nil {
+		log.Fatal(err)
+	}
+	verifier, err := note.NewVerifier(input.VKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	answers := make([]string, len(input.Cases))
+	for i, one := range input.Cases {
+		if err := check(one, verifier); err != nil {
+			answers[i] = err.Error()
+		}
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(answers); err != nil {
+		log.Fatal(err)
+	}
+}
