@@ -131,7 +131,7 @@ class TableMap:
                 notice[target] = _iso(now + int(template * (unit / timedelta(milliseconds=1))))
                 continue
             value = reading.value(template)
-            notice[name] = sorted(set(value)) if name in SETS else value
+            notice[name] = sorted(set(value or ())) if name in SETS else value
         notice["notice"] = reading.value(self.notice) or {}
         return Mapped(f"{self.id}/{key}", notice, tuple(dict.fromkeys(reading.flags)))
 
@@ -145,7 +145,7 @@ class _Reading:
     flags: list[str]
 
     def value(self, template: Any) -> Any:
-        """Return the template with every cell read; what is empty is left out, up to the whole record."""
+        """Return the template with every cell read; what is empty is left out, up to whole records."""
         match template:
             case Cell():
                 return self.cell(template)
@@ -155,7 +155,7 @@ class _Reading:
                 spoken = any(read[name] is not None for name in template if _speaks(template[name]))
                 return filled if spoken or not any(_speaks(part) for part in template.values()) else None
             case list():
-                return [value for part in template if (value := self.value(part)) is not None]
+                return [value for part in template if (value := self.value(part)) is not None] or None
             case _:
                 return template
 

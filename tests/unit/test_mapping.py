@@ -207,3 +207,13 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes) -> N
 
     with pytest.raises(BadConfiguration):
         list(CsvTable(path))
+
+
+def test_a_list_of_nothing_is_left_out() -> None:
+    mapping = parse_map(
+        MAP.replace("packages = {", 'stops = [{ country = { column = "Via" } }]\npackages = {').encode(),
+        "risk",
+    )
+
+    assert "stops" not in convert(mapping, Via="").notice["notice"]
+    assert convert(mapping, Via="SG").notice["notice"]["stops"] == [{"country": "SG"}]
