@@ -1,0 +1,329 @@
+"""The node's own store: one SQLite file, durable at every commit, shared with the commands of the machine.
+
+Decides how the file is opened, guarded and written; what the tables mean is in `outgoing` (what the
+member says) and `incoming` (what it got).  A commit is on disk when `write` ends: WAL with
+`synchronous=FULL` (sqlite.org/pragma.html#pragma_synchronous).  Several processes may write, each
+transaction waits for the others; only one node at a time may hold the store (`sole`).
+
+Calls block for the length of one fsync.  That is meant: the node has nothing better to do before
+a number is reserved or a place is recorded, and a cut thread would leave both in doubt.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from broker.core.errors import BadConfiguration, Unavailable
+
+FORMAT = 1
+"""Counts changes of the tables; a file with a higher number was written by a later version."""
+
+APPLICATION = 0x48414C4E
+"""SQLite's application id of our files: `HALN`."""
+
+BUSY_SECONDS = 15.0
+MAX_ALARMS = 1000
+
+TABLES = """
+CREATE TABLE drafts (
+    id INTEGER PRIMARY KEY,
+    source TEXT UNIQUE,
+    region INTEGER NOT NULL,
+    draft BLOB NOT NULL,
+    queued_at INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting',
+    code TEXT,
+    field TEXT
+) STRICT;
+CREATE INDEX drafts_by_state ON drafts (state, region, id);
+
+CREATE TABLE streams (
+    region INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    reserved INTEGER NOT NULL DEFAULT 0,
+    current INTEGER NOT NULL,
+    PRIMARY KEY (region, name)
+) STRICT;
+
+CREATE TABLE statements (
+    id BLOB PRIMARY KEY,
+    draft INTEGER NOT NULL REFERENCES drafts (id),
+    region INTEGER NOT NULL,
+    stream TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    previous BLOB,
+    envelope BLOB NOT NULL,
+    state TEXT NOT NULL DEFAULT 'signed',
+    code TEXT,
+    decision BLOB,
+    changed_at INTEGER NOT NULL,
+    UNIQUE (region, stream, sequence)
+) STRICT;
+CREATE INDEX statements_by_state ON statements (state, region, sequence);
+CREATE INDEX statements_by_draft ON statements (draft);
+
+CREATE VIEW said AS
+    SELECT id, draft, region, stream, sequence, previous, envelope, state, changed_at FROM statements;
+CREATE VIEW live AS SELECT * FROM said WHERE state IN ('signed', 'accepted');
+CREATE VIEW unproven AS SELECT * FROM said WHERE state IN ('accepted', 'admitted');
+CREATE VIEW standing AS SELECT * FROM said WHERE state IN ('signed', 'accepted', 'admitted', 'proven');
+CREATE VIEW settled AS SELECT * FROM said WHERE state IN ('admitted', 'proven');
+
+CREATE TABLE facts (name TEXT PRIMARY KEY, value);
+
+CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, root BLOB NOT NULL, note BLOB NOT NULL) STRICT;
+
+CREATE TABLE lanes (lane TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT;
+
+CREATE TABLE deliveries (
+    id BLOB PRIMARY KEY,
+    place INTEGER NOT NULL,
+    lane TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    statement BLOB NOT NULL,
+    reference TEXT,
+    notice_type TEXT,
+    state TEXT NOT NULL,
+    code TEXT,
+    record BLOB NOT NULL,
+    leaf INTEGER NOT NULL,
+    path BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    taken_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX deliveries_by_place ON deliveries (place);
+
+CREATE TABLE refs (statement BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT;
+
+CREATE TABLE batches (
+    id INTEGER PRIMARY KEY,
+    signed BLOB NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting',
+    code TEXT
+) STRICT;
+
+CREATE TABLE receipts (
+    id INTEGER PRIMARY KEY,
+    delivery BLOB NOT NULL,
+    event INTEGER NOT NULL,
+    channel TEXT,
+    code TEXT,
+    batch INTEGER REFERENCES batches (id)
+) STRICT;
+CREATE INDEX receipts_unsigned ON receipts (id) WHERE batch IS NULL;
+
+CREATE TABLE alarms (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    count INTEGER NOT NULL DEFAULT 1,
+    event TEXT NOT NULL,
+    code TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    UNIQUE (event, code, subject)
+) STRICT;
+"""
+
+
+class StoreUnavailable(Unavailable):
+    """The file cannot be written or read now: disk full, read-only, or another process holds it."""
+
+
+Row = tuple[Any, ...]
+
+
+class Store:
+    """The node's file.  Made by `open`.
+
+    Args:
+        connection: An open connection in autocommit mode.
+        lock: The descriptor that keeps a second node away, or None.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, lock: int | None) -> None:
+        self._connection = connection
+        self._lock = lock
+        self._version = -1
+        self._writing = False
+
+    @classmethod
+    def open(cls, path: Path, *, sole: bool = False) -> Self:
+        """Open the file, or make it.  With `sole`, as the one node that may hold it.
+
+        Raises:
+            BadConfiguration: It is not a store, was written by a later version, or another node runs on it.
+            StoreUnavailable: It cannot be opened now.
+        """
+        lock = _lock(path) if sole else None
+        try:
+            # The file holds what the member wrote in clear; SQLite gives its journals the same mode.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            # The node's calls all come from one thread at a time; tests may open on another.
+            connection = sqlite3.connect(
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        except (OSError, sqlite3.OperationalError) as error:
+            _unlock(lock)
+            raise StoreUnavailable(f"cannot be opened: {type(error).__name__}", field=path.name) from None
+        store = cls(connection, lock)
+        try:
+            store._prepare(path.name)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _prepare(self, name: str) -> None:
+        try:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            with self.write():
+                ((version,),) = self.rows("PRAGMA user_version")
+                ((application,),) = self.rows("PRAGMA application_id")
+                if version == 0 and application == 0 and not self.rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
+                    for statement in TABLES.split(";\n"):
+                        self._connection.execute(statement)
+                    self._connection.execute(f"PRAGMA application_id = {APPLICATION}")
+                    self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+                    version, application = FORMAT, APPLICATION
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailable(f"cannot be used: {error.sqlite_errorname}", field=name) from None
+        except sqlite3.DatabaseError:
+            raise BadConfiguration("is not a node's store", field=name) from None
+        if application != APPLICATION:
+            raise BadConfiguration("is not a node's store", field=name)
+        if version > FORMAT:
+            raise BadConfiguration(
+                f"was written in format {version}, this version knows up to {FORMAT}: use a later one",
+                field=name,
+            )
+
+    def close(self) -> None:
+        """Give back the file and the lock; a second call does nothing."""
+        self._connection.close()
+        _unlock(self._lock)
+        self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """Make everything inside one durable transaction: all of it is on disk at the end, or none.
+
+        Inside another `write` it joins that one.
+
+        Raises:
+            StoreUnavailable: Nothing of it was stored.
+        """
+        if self._writing:
+            yield
+            return
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._writing = True
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            finally:
+                self._writing = False
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailable(f"not stored: {error.sqlite_errorname}") from None
+
+    def rows(self, sql: str, *values: object) -> list[Row]:
+        """Return the rows of a query."""
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if self._writing:
+                raise
+            raise StoreUnavailable(f"not read: {error.sqlite_errorname}") from None
+
+    def row(self, sql: str, *values: object) -> Row | None:
+        """Return the first row of a query, or None."""
+        rows = self.rows(sql, *values)
+        return rows[0] if rows else None
+
+    def run(self, sql: str, *values: object) -> int:
+        """Run one statement inside `write` and return how many rows it touched."""
+        return self._connection.execute(sql, values).rowcount
+
+    def insert(self, sql: str, *values: object) -> int | None:
+        """Insert one row inside `write` and return its id; None if it was there already."""
+        cursor = self._connection.execute(sql, values)
+        return cursor.lastrowid if cursor.rowcount else None
+
+    def run_many(self, sql: str, values: Sequence[Sequence[object]]) -> None:
+        """Run one statement for each of `values`, inside `write`."""
+        self._connection.executemany(sql, values)
+
+    def changed_by_others(self) -> bool:
+        """Tell whether another process has written since the last call."""
+        ((version,),) = self.rows("PRAGMA data_version")
+        before, self._version = self._version, version
+        return bool(version != before)
+
+    # --- facts and alarms: what both halves, the health page and `doctor` share ----------------
+
+    def fact(self, name: str) -> Any:
+        """Return a remembered value, or None."""
+        row = self.row("SELECT value FROM facts WHERE name = ?", name)
+        return row[0] if row else None
+
+    def remember(self, **facts: object) -> None:
+        """Remember values under their names."""
+        with self.write():
+            self.run_many(
+                "INSERT INTO facts VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+                list(facts.items()),
+            )
+
+    def alarm(self, event: str, code: str, subject: str, at: int) -> bool:
+        """Keep an alarm; the same one again only counts.  Return whether it is the first of its kind."""
+        with self.write():
+            again = self.run(
+                "UPDATE alarms SET count = count + 1, last_at = ?"
+                " WHERE event = ? AND code = ? AND subject = ?",
+                at, event, code, subject,
+            )  # fmt: skip
+            if not again:
+                self.run(
+                    "INSERT INTO alarms (at, last_at, event, code, subject) VALUES (?, ?, ?, ?, ?)",
+                    at, at, event, code, subject,
+                )  # fmt: skip
+                self.run("DELETE FROM alarms WHERE id <= (SELECT max(id) - ? FROM alarms)", MAX_ALARMS)
+        return not again
+
+
+def _lock(path: Path) -> int:
+    """Take the lock beside the file; the system gives it back however the process ends."""
+    try:
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreUnavailable(f"cannot be locked: {type(error).__name__}", field=path.name) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise BadConfiguration("another node runs on this store", field=path.name) from None
+    return lock
+
+
+def _unlock(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
