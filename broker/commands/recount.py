@@ -1,0 +1,235 @@
+"""Reads a stored log back and says what happened, and whether the log still proves it.
+
+Uses nothing that the hub remembers: only the topics, and the log's public key.  Counted is what the last
+signed checkpoint covers; what came later is `waiting`.  What is found wrong becomes a `Finding`, and the
+reading goes on, so that one broken record does not hide the next.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from broker.core.errors import BadProof, NotCanonical
+from broker.core.merkle import EMPTY_ROOT, Tree, leaf_hash
+from broker.core.model import Checkpoint, Decision, Leaf, Receipt, Refusal, SignedReceipt
+from broker.core.note import LogKey
+from broker.core.records import decode, unframe
+from broker.log import Log, Partition, Stored
+from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DECISIONS, FOLLOWED, RECEIPTS, REFUSALS
+from broker.services.following import Tail
+from broker.services.sequencer import entry_of
+
+INBOX = "inbox."
+NOTICES = "notices."
+FINDINGS_KEPT = 100
+
+Progress = Callable[[int, int], None]
+"""Called with how many records were read of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that does not fit: where it stands, and what is wrong with it."""
+
+    where: str
+    what: str
+
+
+@dataclass(slots=True)
+class Recount:
+    """What the stored log says.  `published` counts admitted statements."""
+
+    published: int = 0
+    delivered: int = 0
+    refused: int = 0
+    leaves: int = 0
+    root: bytes = EMPTY_ROOT
+    checkpoints: int = 0
+    waiting: int = 0
+    members: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
+    receipts: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def verified(self) -> bool:
+        """Tell whether there was a checkpoint, and nothing contradicts it."""
+        return self.checkpoints > 0 and not self.findings
+
+
+async def recount(log: Log, key: LogKey, progress: Progress = lambda _read, _of: None) -> Recount:
+    """Read the whole log.
+
+    Raises:
+        LogUnavailable: The log does not answer.
+        BadConfiguration: There is no log.
+    """
+    auditor = _Auditor(log, key, progress)
+    # Checkpoints first: whatever they cover is then there to be read, also while the hub runs on.
+    signed = await auditor.read_checkpoints()
+    await auditor.read_leaves(signed)
+    await auditor.read_records()
+    auditor.compare_decisions()
+    return auditor.result
+
+
+class _Auditor:
+    def __init__(self, log: Log, key: LogKey, progress: Progress) -> None:
+        self.result = Recount()
+        self._log = log
+        self._key = key
+        self._progress = progress
+        self._expected: dict[Partition, dict[int, bytes]] = {}
+        self._statements: set[bytes] = set()
+        self._decided: dict[bytes, tuple[tuple[str, bytes], ...]] = {}
+        self._delivered: dict[tuple[str, bytes], bool] = {}
+
+    def _finding(self, where: str, what: str) -> None:
+        if len(self.result.findings) < FINDINGS_KEPT:
+            self.result.findings.append(Finding(where, what))
+
+    async def _read(self, partition: Partition) -> list[Stored]:
+        end = (await self._log.ends([partition.topic])).get(partition, 0)
+        return [stored async for found in Tail(self._log, partition).more(end) for stored in found]
+
+    async def read_checkpoints(self) -> Sequence[tuple[int, bytes]]:
+        """Return size and root of every checkpoint that the log's key signed, in order."""
+        signed: list[tuple[int, bytes]] = []
+        for stored in await self._read(Partition(AUDIT_CHECKPOINTS)):
+            where = f"{AUDIT_CHECKPOINTS} at {stored.offset}"
+            try:
+                checkpoint = unframe(Checkpoint, stored.value)
+                size, root = self._key.open_checkpoint(checkpoint.note)
+            except (NotCanonical, BadProof) as error:
+                self._finding(where, str(error))
+                continue
+            if (size, root) != (checkpoint.size, checkpoint.root):
+                self._finding(where, "the signed note says another size or root than the record")
+            if signed and size < signed[-1][0]:
+                self._finding(where, "the tree shrank")
+            signed.append((size, root))
+        return signed
+
+    async def read_leaves(self, signed: Sequence[tuple[int, bytes]]) -> None:
+        """Build the tree again, and hold every signed root against it."""
+        tree = Tree()
+        for stored in await self._read(Partition(AUDIT_LEAVES)):
+            try:
+                leaf = unframe(Leaf, stored.value)
+            except NotCanonical as error:
+                self._finding(f"{AUDIT_LEAVES} at {stored.offset}", str(error))
+                return
+            if leaf.index != tree.size:
+                self._finding(f"leaf {leaf.index}", f"stands where leaf {tree.size} should")
+            if signed and tree.size < signed[-1][0]:
+                places = self._expected.setdefault(Partition(leaf.topic, leaf.partition), {})
+                if leaf.offset in places:
+                    self._finding(f"leaf {leaf.index}", "its record has a leaf already")
+                places[leaf.offset] = leaf.entry
+            tree.append(leaf_hash(leaf.entry))
+        self.result.checkpoints = len(signed)
+        for size, root in signed:
+            if size > tree.size:
+                self._finding(f"checkpoint of {size}", f"only {tree.size} leaves are stored")
+            elif tree.root(size) != root:
+                self._finding(f"checkpoint of {size}", "the stored leaves have another root")
+        if signed:
+            self.result.leaves, self.result.root = signed[-1]
+
+    async def read_records(self) -> None:
+        """Hold every record against its leaf, and count."""
+        ends = await self._log.ends(FOLLOWED)
+        total = sum(ends.values())
+        read = 0
+        for partition in sorted(ends):
+            expected = self._expected.pop(partition, {})
+            last = max(expected, default=-1)
+            seen: dict[int, bytes] = {}
+            async for found in Tail(self._log, partition).more(ends[partition]):
+                for stored in found:
+                    try:
+                        entry = entry_of(stored)
+                    except NotCanonical as error:
+                        self._finding(_place(stored), str(error))
+                        continue
+                    seen[stored.offset] = entry
+                    covered = stored.offset in expected
+                    if covered and expected[stored.offset] != entry:
+                        self._finding(_place(stored), "the record is not the one that its leaf names")
+                    elif not covered and stored.offset < last:
+                        self._finding(_place(stored), "the record has no leaf")
+                    self.result.waiting += not covered
+                    self._take(stored, entry, covered=covered)
+                read += len(found)
+                self._progress(read, total)
+            self._look_for_missing(partition, expected, seen)
+        for partition, expected in self._expected.items():
+            self._look_for_missing(partition, expected, {})
+
+    def _look_for_missing(
+        self, partition: Partition, expected: Mapping[int, bytes], seen: Mapping[int, bytes]
+    ) -> None:
+        # Erasing and writing again leave the record that the leaf names under a later offset.
+        stored = set(seen.values())
+        for offset, entry in expected.items():
+            if offset not in seen and entry not in stored:
+                self._finding(
+                    f"{partition.topic}/{partition.number} at {offset}", "the record of a leaf is gone"
+                )
+
+    def _take(self, stored: Stored, entry: bytes, *, covered: bool) -> None:
+        topic = stored.partition.topic
+        result = self.result
+        try:
+            if topic.startswith(INBOX):
+                member = topic.removeprefix(INBOX)
+                fresh = (member, entry[1:]) not in self._delivered
+                self._delivered[member, entry[1:]] = covered
+                if covered and fresh:
+                    result.delivered += 1
+                    result.members[member] += 1
+            elif topic.startswith(NOTICES):
+                self._statements.add(entry[1:])
+            elif topic == DECISIONS:
+                decision = unframe(Decision, stored.value)
+                if decision.statement in self._decided:
+                    self._finding(_place(stored), "the statement was decided before")
+                shares = tuple((share.member, share.delivery) for share in decision.shares)
+                self._decided[decision.statement] = shares
+                result.published += covered
+            elif topic == REFUSALS and covered:
+                refusal = unframe(Refusal, stored.value)
+                result.refused += refusal.count
+                result.refusals[refusal.code] += refusal.count
+            elif topic == RECEIPTS and covered:
+                receipt = decode(Receipt, unframe(SignedReceipt, stored.value).receipt)
+                result.receipts[receipt.event.name.lower()] += len(receipt.deliveries)
+        except NotCanonical as error:
+            self._finding(_place(stored), str(error))
+
+    def compare_decisions(self) -> None:
+        """Hold decisions, statements and deliveries against each other."""
+        named: set[tuple[str, bytes]] = set()
+        for statement, shares in self._decided.items():
+            if statement not in self._statements:
+                self._finding(f"statement {statement.hex()[:12]}", "decided, but nowhere stored")
+            for share in shares:
+                named.add(share)
+                if share not in self._delivered:
+                    self._finding(
+                        f"{INBOX}{share[0]}",
+                        f"the delivery {share[1].hex()[:12]} was decided and is not there",
+                    )
+        for member, delivery in _covered(self._delivered):
+            if (member, delivery) not in named:
+                self._finding(f"{INBOX}{member}", f"nothing decided the delivery {delivery.hex()[:12]}")
+
+
+def _covered(delivered: Mapping[tuple[str, bytes], bool]) -> Iterable[tuple[str, bytes]]:
+    return (each for each, covered in delivered.items() if covered)
+
+
+def _place(stored: Stored) -> str:
+    return f"{stored.partition.topic}/{stored.partition.number} at {stored.offset}"
