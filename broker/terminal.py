@@ -286,7 +286,7 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
     """
     debug = "--debug" in arguments
     try:
-        result = command.main(list(arguments), prog_name="halong", standalone_mode=False)
+        result = _call(command, arguments)
     except Stopped as stopped:
         if debug:
             raise
@@ -327,6 +327,20 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
         )
         return Exit.USAGE
     return result if isinstance(result, int) else Exit.HELD
+
+
+def _call(command: click.Command, arguments: Sequence[str]) -> object:
+    """Call the command; of errors that came together, the first that has a code stands for all."""
+    try:
+        return command.main(list(arguments), prog_name="halong", standalone_mode=False)
+    except BaseExceptionGroup as group:
+        known, other = group.split((HalongError, Stopped, OSError))
+        if known is None or other is not None:
+            raise
+        first: BaseException = known
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from group
 
 
 def _usage(error: click.UsageError) -> Stopped:
