@@ -166,15 +166,15 @@ def _split(size: int) -> int:
     return 1 << ((size - 1).bit_length() - 1)
 
 
-def verify_inclusion(leaf_hash: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
-    """Does `path` lead from this leaf at `index` to the root over `size` leaves?  (Section 2.1.3.2.)"""
-    if not 0 <= index < size or not _are_hashes((leaf_hash, root, *path)):
-        return False
+def root_by_path(leaf_hash: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """Return the root over `size` leaves to which `path` leads from this leaf at `index`, or None."""
+    if not 0 <= index < size or not _are_hashes((leaf_hash, *path)):
+        return None
     position, last = index, size - 1
     result = leaf_hash
     for sibling in path:
         if last == 0:
-            return False
+            return None
         if position & 1 or position == last:
             result = node_hash(sibling, result)
             # A last node without a right sibling stands for itself on the levels above.
@@ -185,7 +185,12 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, path: Sequence[byt
             result = node_hash(result, sibling)
         position >>= 1
         last >>= 1
-    return last == 0 and result == root
+    return result if last == 0 else None
+
+
+def verify_inclusion(leaf_hash: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
+    """Does `path` lead from this leaf at `index` to the root over `size` leaves?  (Section 2.1.3.2.)"""
+    return root_by_path(leaf_hash, index, size, path) == root
 
 
 def verify_consistency(old: int, size: int, old_root: bytes, root: bytes, path: Sequence[bytes]) -> bool:
