@@ -1,0 +1,110 @@
+"""The hub's configuration file, `hub.toml`, as a value.
+
+Strict: a key that is not known is an error that names it.  Paths in the file are relative to the
+folder in which the file lies.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct, field
+
+from broker.core.errors import BadConfiguration
+
+HUB_FILE = "hub.toml"
+
+
+class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where members connect.  Port 0 takes a free one."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a hub is there to be reached; who may speak is decided by keys
+    port: int = 8443
+
+
+class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where `/health`, `/ready` and `/metrics` answer, on the loopback address only."""
+
+    port: int = 8444
+
+
+class Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Private keys and certificates, as PEM files.
+
+    `log` signs checkpoints (Ed25519).  `authority` is the certificate of the authority that members'
+    certificates come from.
+    """
+
+    log: Path = Path("keys/log.pem")
+    tls: Path = Path("keys/tls.pem")
+    certificate: Path = Path("tls/hub.pem")
+    authority: Path = Path("tls/authority.pem")
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one member may ask of the hub, and how long it may take."""
+
+    notices_per_second: float = 500.0
+    notices_burst: int = 4096
+    header_seconds: float = 10.0
+    body_seconds: float = 60.0
+    idle_seconds: float = 120.0
+    handshake_seconds: float = 5.0
+    poll_seconds: float = 60.0
+    connections: int = 4096
+    connections_per_key: int = 64
+
+
+class HubConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All of `hub.toml`.
+
+    `network` is signed into every notice and must be the directory's.  `log` is `sqlite:///log.db`
+    (relative: three slashes; absolute: four) or `kafka://host:port`.
+    """
+
+    network: str
+    log: str = "sqlite:///log.db"
+    directory: Path = Path("directory")
+    archive: Path = Path("directory-versions")
+    directory_seconds: float = 2.0
+    listen: Listen = field(default_factory=Listen)
+    health: Health = field(default_factory=Health)
+    keys: Keys = field(default_factory=Keys)
+    limits: Limits = field(default_factory=Limits)
+    root: Path = Path()
+
+    def path(self, relative: Path) -> Path:
+        """Return a path of the file as seen from here."""
+        return self.root / relative
+
+    @property
+    def log_url(self) -> str:
+        """The log's address with an absolute path."""
+        prefix = "sqlite:///"
+        if not self.log.startswith(prefix):
+            return self.log
+        return prefix + str((self.root / self.log.removeprefix(prefix)).absolute())
+
+
+def load_hub_config(folder: Path) -> HubConfig:
+    """Return the configuration of the hub in `folder`.
+
+    Raises:
+        BadConfiguration: The file is missing, is no TOML, or a key is unknown, missing or of another kind.
+    """
+    path = folder / HUB_FILE
+    try:
+        found = msgspec.toml.decode(path.read_bytes(), type=HubConfig, strict=True)
+    except FileNotFoundError:
+        raise BadConfiguration(
+            f"there is no {HUB_FILE}; `halong init hub` makes one", field=str(path)
+        ) from None
+    except OSError as error:
+        raise BadConfiguration(f"cannot be read: {error.strerror}", field=str(path)) from None
+    except msgspec.ValidationError as error:
+        # The error names the key and the kinds; the file holds no secrets.
+        raise BadConfiguration(f"{error}", field=str(path)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadConfiguration(f"no TOML: {error}", field=str(path)) from None
+    return msgspec.structs.replace(found, root=folder)

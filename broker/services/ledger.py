@@ -1,0 +1,157 @@
+"""The published log in memory: its tree, where each record's leaf is, and the checkpoint that counts.
+
+What is answered to members comes from here, and only what was read back from the log is in it.  It is
+made from the log at every start and follows it; each process that answers has its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from broker.core.errors import NotCanonical
+from broker.core.merkle import Tree, leaf_hash
+from broker.core.model import Checkpoint, Leaf
+from broker.core.records import unframe
+from broker.core.wire import Inclusion
+from broker.log import Log, Partition
+from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DECISIONS, DISPATCH_STATE, RECEIPTS, REFUSALS
+from broker.services.following import Tail
+from broker.services.metrics import Metrics
+from broker.services.statements import Statements
+from broker.telemetry import logger_of
+
+LOOK_AGAIN_SECONDS = 5.0
+
+log_line = logger_of("ledger")
+
+
+@dataclass(slots=True)
+class _Places:
+    """The leaves of one partition: offsets and leaf indexes, both ascending."""
+
+    offsets: array[int] = field(default_factory=lambda: array("q"))
+    indexes: array[int] = field(default_factory=lambda: array("q"))
+
+
+class Ledger:
+    """Follows the leaves, the checkpoints, and what happened to statements.
+
+    Args:
+        log: What is followed.
+        metrics: Where the published size is shown.
+    """
+
+    def __init__(self, log: Log, metrics: Metrics) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._leaves = Tail(log, Partition(AUDIT_LEAVES))
+        self._checkpoints = Tail(log, Partition(AUDIT_CHECKPOINTS))
+        self._pending: deque[Checkpoint] = deque()
+        self._tree = Tree()
+        self._places: dict[Partition, _Places] = {}
+        self._published: Checkpoint | None = None
+        self._advanced = asyncio.Event()
+        self.statements = Statements(log, self)
+
+    @property
+    def published(self) -> Checkpoint | None:
+        """The latest checkpoint that was read back, under which everything is answered."""
+        return self._published
+
+    @property
+    def size(self) -> int:
+        """How many leaves the published checkpoint covers."""
+        return self._published.size if self._published is not None else 0
+
+    def inclusion(self, index: int, size: int) -> Inclusion | None:
+        """Return the path of a leaf to a checkpoint that was published, or None if it does not cover it."""
+        if not 0 <= index < size <= self.size:
+            return None
+        return Inclusion(index, self._tree.inclusion_path(index, size))
+
+    def leaf_of(self, partition: Partition, offset: int) -> int:
+        """Return the index of a record's leaf, -1 while it has none."""
+        places = self._places.get(partition)
+        if places is None:
+            return -1
+        at = bisect_left(places.offsets, offset)
+        found = at < len(places.offsets) and places.offsets[at] == offset
+        return places.indexes[at] if found else -1
+
+    def covered(self, partition: Partition, start: int) -> int:
+        """Return how many records of the partition, from offset `start` on, the checkpoint covers."""
+        places = self._places.get(partition)
+        if places is None:
+            return 0
+        return max(0, bisect_left(places.indexes, self.size) - bisect_left(places.offsets, start))
+
+    async def advance(self, seconds: float) -> None:
+        """Return when another checkpoint is published, or after `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._advanced.wait()
+
+    async def run(self) -> None:
+        """Follow the log, until cancelled.
+
+        Raises:
+            LogUnavailable: The log did not answer; run again.
+            NotCanonical: The leaves, or a checkpoint over them, are not what this hub writes.
+        """
+        topics = [AUDIT_LEAVES, AUDIT_CHECKPOINTS, DECISIONS, REFUSALS, RECEIPTS, DISPATCH_STATE]
+        while True:
+            # What refers to decisions and leaves is bounded first, so that what it refers to is there.
+            ends = {
+                **await self._log.ends([RECEIPTS, AUDIT_CHECKPOINTS]),
+                **await self._log.ends(
+                    [topic for topic in topics if topic not in (RECEIPTS, AUDIT_CHECKPOINTS)]
+                ),
+            }
+            await self._read_leaves(ends.get(self._leaves.partition, 0))
+            await self.statements.refresh(ends)
+            await self._read_checkpoints(ends.get(self._checkpoints.partition, 0))
+            self._publish()
+            await self._log.wait(ends, LOOK_AGAIN_SECONDS)
+
+    async def _read_leaves(self, end: int) -> None:
+        async for found in self._leaves.more(end):
+            leaves = [unframe(Leaf, stored.value) for stored in found]
+            for expected, leaf in enumerate(leaves, start=self._tree.size):
+                if leaf.index != expected:
+                    raise NotCanonical("the leaves are not numbered one by one", field=AUDIT_LEAVES)
+                partition = Partition(leaf.topic, leaf.partition)
+                places = self._places.setdefault(partition, _Places())
+                places.offsets.append(leaf.offset)
+                places.indexes.append(leaf.index)
+                self.statements.note_leaf(leaf, partition)
+            self._tree.extend([leaf_hash(leaf.entry) for leaf in leaves])
+
+    async def _read_checkpoints(self, end: int) -> None:
+        async for found in self._checkpoints.more(end):
+            self._pending.extend(unframe(Checkpoint, stored.value) for stored in found)
+
+    def _publish(self) -> None:
+        newest = None
+        for checkpoint in self._ready():
+            if checkpoint.size > max(self.size, newest.size if newest is not None else 0):
+                newest = checkpoint
+        if newest is None:
+            return
+        if self._tree.root(newest.size) != newest.root:
+            log_line.critical("checkpoint.false", size=newest.size)
+            raise NotCanonical("a checkpoint has another root than the leaves", field=AUDIT_CHECKPOINTS)
+        self._published = newest
+        self._metrics.published_size.set(newest.size)
+        # Whoever waits holds this very event; who comes later waits for the next.
+        self._advanced.set()
+        self._advanced = asyncio.Event()
+
+    def _ready(self) -> Iterator[Checkpoint]:
+        while self._pending and self._pending[0].size <= self._tree.size:
+            yield self._pending.popleft()

@@ -1,0 +1,173 @@
+"""The sequencer: makes a leaf of every record that others wrote, and signs what the leaves come to.
+
+Nobody calls it; it follows.  Leaves stand in `audit.leaves` in the commit that moves its places, so that
+each record has exactly one.  It signs only what is committed and read by nobody before it is signed;
+what it signed counts once it is read back from `audit.checkpoints`.
+
+One process at a time appends leaves; the log shuts a predecessor out.  Signing needs no such care: every
+checkpoint is over leaves that are committed, so any two of this log continue one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from broker.clock import Clock
+from broker.core.errors import NotCanonical
+from broker.core.merkle import Tree, leaf_hash
+from broker.core.model import Checkpoint, Leaf, TopicPosition
+from broker.core.note import LogSigner
+from broker.core.records import directory_leaf_entry, frame, leaf_entry_of, unframe
+from broker.log import Batch, Log, Partition, Record, Stored
+from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DIRECTORY, FOLLOWED
+from broker.services.following import Tail, batches
+from broker.services.metrics import Metrics
+from broker.telemetry import logger_of
+
+READER = "sequencer"
+BATCH = 4096
+
+log_line = logger_of(READER)
+
+LEAVES = Partition(AUDIT_LEAVES)
+CHECKPOINTS = Partition(AUDIT_CHECKPOINTS)
+
+
+class Sequencer:
+    """Follows every topic but its own.
+
+    Args:
+        log: Where records come from, and leaves and checkpoints go to.
+        signer: The log's key.
+        clock: Gives `signed_at`.
+        metrics: Where leaves and checkpoints are counted.
+    """
+
+    def __init__(self, log: Log, signer: LogSigner, clock: Clock, metrics: Metrics) -> None:
+        self._log = log
+        self._signer = signer
+        self._clock = clock
+        self._metrics = metrics
+        self._leaves = Tail(log, LEAVES)
+        self._read = 0
+        self._tree = Tree()
+        self._places: dict[Partition, int] = {}
+        self._moved: set[Partition] = set()
+        self._signed = 0
+        self._claim: int | None = None
+
+    async def run(self) -> None:
+        """Make leaves of what comes, until cancelled.
+
+        Raises:
+            LogUnavailable: The log did not answer; run again.
+            NotCanonical: A record cannot be read, or the log's places do not fit its leaves.
+        """
+        await self._find_signed()
+        await self._catch_up()
+        # Leaves that were committed just before the last end may still wait for their checkpoint.
+        await self._sign()
+        async with batches(self._log, READER, FOLLOWED, sole=True, limit=BATCH) as following:
+            async for batch in following:
+                if batch.claim != self._claim:
+                    await self._catch_up()
+                    self._claim = batch.claim
+                await self._commit(batch)
+                await self._sign()
+
+    async def _commit(self, batch: Batch) -> None:
+        entries = [self._entry(stored) for stored in batch.records]
+        start = self._tree.size
+        leaves = [
+            Leaf(start + n, entry, stored.partition.topic, stored.partition.number, stored.offset)
+            for n, (stored, entry) in enumerate(zip(batch.records, entries, strict=True))
+        ]
+        await batch.commit([Record(LEAVES, b"%d" % leaf.index, frame(leaf)) for leaf in leaves])
+        self._add(leaves)
+        self._metrics.leaves.inc(len(leaves))
+
+    def _entry(self, stored: Stored) -> bytes:
+        try:
+            return entry_of(stored)
+        except NotCanonical:
+            topic, number = stored.partition
+            log_line.critical("partition.stopped", topic=topic, partition=number, offset=stored.offset)
+            raise
+
+    def _add(self, leaves: Sequence[Leaf]) -> None:
+        """Take in leaves that are committed.
+
+        Raises:
+            NotCanonical: A record that has a leaf was given another.
+        """
+        for leaf in leaves:
+            partition = Partition(leaf.topic, leaf.partition)
+            if leaf.offset < self._places.get(partition, 0):
+                raise NotCanonical(
+                    "a record has a second leaf: the reader's place was lost", field=leaf.topic
+                )
+            self._places[partition] = leaf.offset + 1
+            if leaf.index >= self._signed:
+                self._moved.add(partition)
+        self._tree.extend([leaf_hash(leaf.entry) for leaf in leaves])
+
+    async def _catch_up(self) -> None:
+        """Read the leaves that are committed and not known yet."""
+        end = (await self._log.ends([AUDIT_LEAVES])).get(LEAVES, 0)
+        async for found in self._leaves.more(end):
+            leaves = [unframe(Leaf, stored.value) for stored in found]
+            if [leaf.index for leaf in leaves] != list(range(self._read, self._read + len(leaves))):
+                raise NotCanonical("the leaves are not numbered one by one", field=AUDIT_LEAVES)
+            self._read += len(leaves)
+            # Those that this process committed are known already.
+            self._add([leaf for leaf in leaves if leaf.index >= self._tree.size])
+
+    async def _find_signed(self) -> None:
+        """Find the size that was signed last; what moved since then is said again."""
+        end = (await self._log.ends([AUDIT_CHECKPOINTS])).get(CHECKPOINTS, 0)
+        back = 1
+        found: Sequence[Stored] = []
+        # The last offsets may hold no record, so look further and further back.
+        while not found and back < 2 * end:
+            found = await self._log.read(CHECKPOINTS, max(0, end - back), back)
+            back *= 8
+        self._signed = unframe(Checkpoint, found[-1].value).size if found else 0
+
+    async def _sign(self) -> None:
+        """Sign the leaves that are committed, if there are more than were signed."""
+        size = self._tree.size
+        if size <= self._signed:
+            return
+        root = self._tree.root()
+        checkpoint = Checkpoint(
+            size=size,
+            root=root,
+            note=self._signer.sign_checkpoint(size, root),
+            signed_at=self._clock.now(),
+            positions=tuple(
+                TopicPosition(partition.topic, partition.number, self._places[partition])
+                for partition in sorted(self._moved)
+            ),
+        )
+        await self._log.append([Record(CHECKPOINTS, b"%d" % size, frame(checkpoint))])
+        self._signed = size
+        self._moved.clear()
+        self._metrics.checkpoints.inc()
+        log_line.info("checkpoint.signed", size=size)
+
+
+def entry_of(stored: Stored) -> bytes:
+    """Return the entry of a record's leaf.
+
+    Raises:
+        NotCanonical: It is no record that has a leaf.
+    """
+    if stored.partition.topic != DIRECTORY:
+        return leaf_entry_of(stored.value)
+    role, separator, data = stored.value.partition(b"\0")
+    if not separator:
+        raise NotCanonical("not a file of the directory", field=DIRECTORY)
+    try:
+        return directory_leaf_entry(role.decode(), data)
+    except UnicodeDecodeError:
+        raise NotCanonical("not a file of the directory", field=DIRECTORY) from None
