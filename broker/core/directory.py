@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from types import MappingProxyType
 
 from broker.core.clauses import Agreement
-from broker.core.errors import BadConfiguration
-from broker.core.keys import Algorithm, PublicKey, spki_digest
+from broker.core.errors import BadConfiguration, WeakKey
+from broker.core.keys import Algorithm, PublicKey, check_registrable, spki_digest
 from broker.core.model import Region
 
 
@@ -111,6 +112,7 @@ class Directory:
     resolves to a key of another.
 
     Raises:
+        WeakKey: Anybody could sign under a key, or it has a second form.
         BadConfiguration: A key is held by two members or for two uses, has not the id of its
             public key, or a member is filed under another's name.
     """
@@ -192,6 +194,7 @@ def _check_keys(members: Mapping[str, Member]) -> None:
     """Refuse keys that would let one member, or one use, stand in for another.
 
     Raises:
+        WeakKey: Naming the member and the use.
         BadConfiguration: Naming the members and the uses at fault.
     """
     held: dict[bytes, tuple[str, str]] = {}
@@ -210,6 +213,11 @@ def _check_keys(members: Mapping[str, Member]) -> None:
             held[identity] = (id_, use)
 
 
+@lru_cache(maxsize=8_192)  # each version of the directory has nearly the keys of the one before
+def _check_once(key: PublicKey) -> None:
+    check_registrable(key)
+
+
 def _identities(member: Member) -> Iterator[tuple[bytes, str]]:
     """Yield, for each key, every id under which the same key could be listed again."""
     for key in member.keys:
@@ -218,6 +226,11 @@ def _identities(member: Member) -> Iterator[tuple[bytes, str]]:
                 f"a {key.use.value} key of {member.id} is not listed under its own id",
                 field=f"members/{member.id}",
             )
+        try:
+            _check_once(key.public)
+        except WeakKey as error:
+            wrong = f"a {key.use.value} key of {member.id} must not be used: {error}"
+            raise WeakKey(wrong, field=f"members/{member.id}") from None
         yield key.id, key.use.value
         if key.public.algorithm in (Algorithm.ED25519, Algorithm.ESP256):
             yield spki_digest(key.public), key.use.value

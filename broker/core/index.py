@@ -27,7 +27,7 @@ from broker.core.agreements import (
 )
 from broker.core.clauses import EVERY_PARTY, Agreement, Grant, Mode, Terms
 from broker.core.directory import Directory
-from broker.core.model import Ground, Header, Slot, Status
+from broker.core.model import Ground, Header, Obligations, Slot, Status
 
 MAX_KEPT_PARTITIONS = 256
 """Partitions kept for a group of grants; as many as there are kinds of notices, a handful in practice."""
@@ -110,7 +110,7 @@ class Index:
         if header.act in FOLLOWING_ACTS:
             return dict(self._followed(header, context))
         shares: dict[str, Share] = {}
-        owed = {}
+        owed: dict[Terms, Obligations] = {}
         for part in self._parts(header, context):
             terms = part.terms
             obligations = owed.get(terms)
