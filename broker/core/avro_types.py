@@ -282,8 +282,10 @@ def record(names: Sequence[str], types: Sequence[Type], made_of: type | None) ->
                 one(out, part)
                 done += 1
         except Mismatch as mismatch:
+            if all_parts[done] is None:
+                mismatch = Mismatch("missing")
             mismatch.steps.append(names[done])
-            raise
+            raise mismatch from None
 
     return Type(read, write, sum(kind.least for kind in types))
 

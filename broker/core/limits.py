@@ -1,0 +1,19 @@
+"""The limits of profile 1: how much of anything a station looks at.
+
+Source: 3-formats.md, "Limits".
+"""
+
+from __future__ import annotations
+
+MOST_ENVELOPE_BYTES = 512 * 1024
+MOST_HEADER_BYTES = 16 * 1024
+MOST_SIGNATURE_BYTES = 8 * 1024
+MOST_SLOT_BYTES = 64 * 1024
+MOST_SLOT_STRING_BYTES = 16 * 1024
+MOST_HEADER_ITEMS = 64
+MOST_REQUEST_BYTES = 16 * 1024 * 1024
+MOST_REQUEST_NOTICES = 1_024
+MOST_ATTACHMENT_BYTES = 50 * 1024 * 1024
+MOST_BATCH = 1_024
+MOST_RECEIPT_DELIVERIES = 1_024
+CLOCK_SKEW_MS = 5 * 60 * 1000
