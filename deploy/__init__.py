@@ -1,0 +1,1 @@
+"""What is deployed beside the packages: Kafka for development, examples of configuration."""
