@@ -138,6 +138,22 @@ def read_certificate(certificate: bytes, field: str = "certificate") -> Certific
     )
 
 
+def host_of(certificate: bytes) -> str:
+    """Return the name or address that a hub's certificate is for.
+
+    Raises:
+        BadConfiguration: It names none, or more than one.
+    """
+    parsed = x509.load_pem_x509_certificate(certificate)
+    try:
+        names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        names = x509.SubjectAlternativeName([])
+    if len(found := list(names)) != 1:
+        raise BadConfiguration("the hub's certificate is not for exactly one name", field="certificate")
+    return str(found[0].value)
+
+
 def issued_by(certificate: bytes, authority: bytes) -> bool:
     """Tell whether the authority signed the certificate."""
     parsed, issuer = x509.load_pem_x509_certificate(certificate), x509.load_pem_x509_certificate(authority)
