@@ -282,10 +282,9 @@ def record(names: Sequence[str], types: Sequence[Type], made_of: type | None) ->
                 one(out, part)
                 done += 1
         except Mismatch as mismatch:
-            if all_parts[done] is None:
-                mismatch = Mismatch("missing")
-            mismatch.steps.append(names[done])
-            raise mismatch from None
+            found = Mismatch("missing") if all_parts[done] is None else mismatch
+            found.steps.append(names[done])
+            raise found from None
 
     return Type(read, write, sum(kind.least for kind in types))
 
