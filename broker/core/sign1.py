@@ -71,7 +71,7 @@ def signed_bytes(protected: bytes, payload: bytes) -> bytes:
 
 
 def countersigned_bytes(protected: bytes, inner: bytes, payload: bytes, signature: bytes) -> bytes:
-    """Return `["CounterSignatureV2", protected, inner, h'', payload, [signature]]`, what the second covers."""
+    """Return what the second covers: `["CounterSignatureV2", protected, inner, h'', payload, [first]]`."""
     strings = (cbor.bstr(protected), cbor.bstr(inner), b"\x40", cbor.bstr(payload))
     return b"\x86\x72CounterSignatureV2" + b"".join(strings) + b"\x81" + cbor.bstr(signature)
 
