@@ -1,0 +1,197 @@
+"""The index, the rule and Cedar give one answer, and the rule has the properties that people rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from broker.core.agreements import Share, decide, sealed_slots
+from broker.core.clauses import EVERY_PARTY, PERSONAL_SLOTS, Agreement, Terms
+from broker.core.index import MAX_KEPT_PARTITIONS, Index
+from broker.core.model import Act, Slot
+from tests.cedar import Oracle
+from tests.strategies import (
+    DAY,
+    MEMBERS,
+    NOW,
+    Case,
+    agreement,
+    any_case,
+    any_directory,
+    any_notice,
+    context,
+    directory,
+    grant,
+    header,
+)
+
+few = settings(deadline=None, max_examples=50)
+randoms = st.randoms(use_true_random=False)
+FOLLOWING = (Act.RECALL, Act.ERASURE, Act.CORRECTION)
+
+
+def decided(case: Case) -> dict[str, Share]:
+    """What each member gets, asked one by one."""
+    verdicts = {each: decide(case.header, each, case.directory, case.context) for each in MEMBERS}
+    return {each: verdict for each, verdict in verdicts.items() if isinstance(verdict, Share)}
+
+
+def slots_of(shares: Mapping[str, Share]) -> set[tuple[str, Slot]]:
+    return {(member, slot) for member, share in shares.items() for slot in share.slots}
+
+
+@few
+@given(randoms)
+def test_the_index_answers_as_the_rule_does(random: Random) -> None:
+    case = any_case(random)
+    index = Index(case.directory)
+    assert index.shares(case.header, case.context) == decided(case)
+    assert index.sealed_slots(case.header, case.context) == sealed_slots(
+        case.header, case.directory, case.context
+    )
+
+
+def agree_on(seeds: range, notices: int) -> int:
+    """Compare index, rule and Cedar; return how many shares were compared."""
+    shared = 0
+    for seed in seeds:
+        random = Random(seed)
+        value = any_directory(random)
+        index = Index(value)
+        cases = [any_notice(random, value) for _ in range(notices)]
+        answers = [decided(case) for case in cases]
+        # The same index over many notices, so that what it keeps from one cannot spoil the next.
+        assert [index.shares(case.header, case.context) for case in cases] == answers, seed
+        judged = Oracle(value).slots(cases)
+        assert judged == [{m: s.slots for m, s in answer.items() if s.slots} for answer in answers], seed
+        shared += sum(len(answer) for answer in answers)
+    return shared
+
+
+def test_index_rule_and_cedar_agree_on_thousands_of_questions() -> None:
+    assert agree_on(range(40), notices=20) > 200
+
+
+@pytest.mark.soak
+def test_index_rule_and_cedar_agree_on_a_hundred_thousand_questions() -> None:
+    assert agree_on(range(1_000, 2_000), notices=20) > 5_000
+
+
+@few
+@given(randoms)
+def test_removing_a_grant_never_adds_a_recipient_or_a_slot(random: Random) -> None:
+    case = any_case(random)
+    before = slots_of(decided(case))
+    agreements = list(case.directory.agreements)
+    place = random.randrange(len(agreements))
+    grants = list(agreements[place].grants)
+    del grants[random.randrange(len(grants))]
+    agreements[place] = replace(agreements[place], grants=tuple(grants))
+    changed = replace(case.directory, agreements=tuple(agreements))
+    assert slots_of(decided(replace(case, directory=changed))) <= before
+
+
+@few
+@given(randoms)
+def test_removing_an_agreement_never_adds_a_recipient_or_a_slot(random: Random) -> None:
+    case = any_case(random)
+    rest = random.sample(case.directory.agreements, len(case.directory.agreements) - 1)
+    changed = replace(case.directory, agreements=tuple(rest))
+    assert slots_of(decided(replace(case, directory=changed))) <= slots_of(decided(case))
+
+
+@few
+@given(randoms)
+def test_nobody_receives_what_no_agreement_or_original_names(random: Random) -> None:
+    case = any_case(random)
+    for recipient, share in decided(case).items():
+        if case.header.act in FOLLOWING:
+            got = {
+                slot
+                for each in case.context.references.values()
+                if each.originator == case.header.originator and recipient in each.shares
+                for slot in each.shares[recipient].slots
+            }
+        else:
+            got = named(case, recipient)
+        assert share.slots <= got
+
+
+def named(case: Case, recipient: str) -> set[Slot]:
+    """The slots that any grant between the two names for this type, whatever its other clauses."""
+    return {
+        slot
+        for agreement in case.directory.agreements
+        if {case.header.originator, recipient} <= agreement.parties
+        for grant in agreement.grants
+        if grant.giver in (EVERY_PARTY, case.header.originator)
+        and grant.receiver in (EVERY_PARTY, recipient)
+        and case.header.notice_type in grant.types
+        for slot in grant.slots
+        if slot not in PERSONAL_SLOTS or agreement.personal_data is not None
+    }
+
+
+@few
+@given(randoms)
+def test_narrower_addressees_never_widen(random: Random) -> None:
+    case = any_case(random)
+    everybody = decided(replace(case, header=replace(case.header, addressees=())))
+    some = tuple(sorted(random.sample(MEMBERS, 3)))
+    fewer = some[:2]
+    to_some = decided(replace(case, header=replace(case.header, addressees=some)))
+    to_fewer = decided(replace(case, header=replace(case.header, addressees=fewer)))
+    assert to_some == {member: everybody[member] for member in some if member in everybody}
+    assert to_fewer == {member: everybody[member] for member in fewer if member in everybody}
+
+
+@few
+@given(randoms)
+def test_another_agreement_never_loosens_a_duty(random: Random) -> None:
+    case = any_case(random)
+    if case.header.act in FOLLOWING:
+        return
+    fewer = replace(case, directory=replace(case.directory, agreements=case.directory.agreements[:-1]))
+    wider = decided(case)
+    for recipient, share in decided(fewer).items():
+        owed, owed_before = wider[recipient].obligations, share.obligations
+        assert (owed.retain_until or 2**60) <= (owed_before.retain_until or 2**60)
+        assert (owed.feedback_due or 2**60) <= (owed_before.feedback_due or 2**60)
+        assert owed.onward_domestic <= owed_before.onward_domestic
+        assert owed.onward_third_country <= owed_before.onward_third_country
+
+
+@few
+@given(randoms)
+def test_the_order_of_agreements_does_not_matter(random: Random) -> None:
+    case = any_case(random)
+    agreements = list(case.directory.agreements)
+    random.shuffle(agreements)
+    shuffled = replace(case, directory=replace(case.directory, agreements=tuple(agreements)))
+    assert decided(shuffled) == decided(case)
+
+
+def test_the_index_forgets_partitions_rather_than_growing() -> None:
+    agreements: list[Agreement] = [
+        agreement(grant("vn", "jp", subjects=frozenset({f"hs:{code:04}"})), id_=f"a-{code}")
+        for code in range(MAX_KEPT_PARTITIONS + 20)
+    ]
+    index = Index(directory(*agreements))
+    for code in range(len(agreements)):
+        notice = header(subjects=(f"hs:{code:04}",))
+        assert [share.grounds[0].agreement for share in index.shares(notice, context()).values()] == [
+            f"a-{code}"
+        ]
+    (group,) = index._groups.values()
+    assert len(group.partitions) <= MAX_KEPT_PARTITIONS
+
+
+def test_what_is_kept_from_one_notice_does_not_fix_the_times_of_the_next() -> None:
+    index = Index(directory(agreement(grant("vn", "jp", terms=Terms(retention_days=1)))))
+    due = [index.shares(header(), context(at=at))["jp"].obligations.retain_until for at in (NOW, NOW + 1)]
+    assert due == [NOW + DAY, NOW + DAY + 1]
