@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256R1,
@@ -93,7 +93,10 @@ def read_request(request: bytes) -> Request:
     except ValueError:
         raise BadConfiguration("not a certificate signing request", field="csr") from None
     # 1. Only the kind of key that the network uses.
-    key = parsed.public_key()
+    try:
+        key = parsed.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise WeakKey("the transport key is no key", field="csr") from None
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
         raise WeakKey("the transport key must be on P-256", field="csr")
     # 2. Proof of possession.
