@@ -18,6 +18,7 @@ from broker.clock import Clock
 from broker.core.catalogue import Catalogue
 from broker.core.directory import Directory
 from broker.core.errors import NotAttempted, NotYours, Refused, TooLarge, TooMany, UnknownKey
+from broker.core.header import check_supported
 from broker.core.model import Envelope, Region, SignedReceipt
 from broker.core.notice import Arrived, open_envelope, read_envelope
 from broker.core.records import decode, framed, partition_of, record_id
@@ -198,7 +199,9 @@ class Gateway:
         # 5. It does not send faster than its rate; what follows costs much more than what went before.
         if not self._rate.take(request.peer, request.at):
             raise TooMany("more notices than the rate allows", field="rate")
-        # 6. Header rules, type and schema, signatures, digests, values: the core's checks, in its order.
+        # 6. It asks for nothing that this version cannot carry to its end.
+        check_supported(header)
+        # 7. Header rules, type and schema, signatures, digests, values: the core's checks, in its order.
         open_envelope(
             arrived,
             request.directory,

@@ -57,6 +57,7 @@ class Ledger:
         self._places: dict[Partition, _Places] = {}
         self._published: Checkpoint | None = None
         self._advanced = asyncio.Event()
+        self.caught_up = asyncio.Event()
         self.statements = Statements(log, self)
 
     @property
@@ -117,6 +118,7 @@ class Ledger:
             await self.statements.refresh(ends)
             await self._read_checkpoints(ends.get(self._checkpoints.partition, 0))
             self._publish()
+            self.caught_up.set()
             await self._log.wait(ends, LOOK_AGAIN_SECONDS)
 
     async def _read_leaves(self, end: int) -> None:

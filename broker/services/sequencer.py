@@ -10,6 +10,7 @@ checkpoint is over leaves that are committed, so any two of this log continue on
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from broker.clock import Clock
@@ -55,6 +56,7 @@ class Sequencer:
         self._moved: set[Partition] = set()
         self._signed = 0
         self._claim: int | None = None
+        self.caught_up = asyncio.Event()
 
     async def run(self) -> None:
         """Make leaves of what comes, until cancelled.
@@ -67,6 +69,7 @@ class Sequencer:
         await self._catch_up()
         # Leaves that were committed just before the last end may still wait for their checkpoint.
         await self._sign()
+        self.caught_up.set()
         async with batches(self._log, READER, FOLLOWED, sole=True, limit=BATCH) as following:
             async for batch in following:
                 if batch.claim != self._claim:

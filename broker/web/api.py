@@ -1,0 +1,257 @@
+"""The paths of the hub: docs/protocol.md.
+
+Nothing but HTTP: who is asking (by key, on every request), whether the question has its shape, and which
+status an error has.  What is answered is the services' business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from broker.clock import Clock
+from broker.configuration import Limits
+from broker.core.errors import (
+    HalongError,
+    NotCanonical,
+    NotMember,
+    NotYours,
+    TooLarge,
+    TooMany,
+    Unavailable,
+)
+from broker.core.model import Region
+from broker.core.wire import Publication, Receipts
+from broker.services import refusals
+from broker.services.current import CurrentDirectory
+from broker.services.gateway import Gateway
+from broker.services.inbox import MOST_ITEMS, Inbox
+from broker.services.ledger import Ledger
+from broker.services.metrics import Metrics
+from broker.web.connection import Connection, problem
+
+T = TypeVar("T")
+Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+MOST_REQUEST_BYTES = 16 << 20
+BODIES_AT_ONCE = 8
+"""Bodies of one member that may be on their way at once; each may hold `MOST_REQUEST_BYTES` of memory."""
+
+MOST_PLACE = 1 << 40
+FEED_ITEMS = 256
+ID_BYTES = 32
+REGIONS = {region.slug: region for region in Region}
+MEMBER = web.RequestKey("member", str)
+
+STATUS: dict[type[HalongError], int] = {
+    NotMember: 403,
+    NotYours: 403,
+    TooLarge: 413,
+    TooMany: 429,
+    Unavailable: 503,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What this process answers with; a part that runs elsewhere is None, and its paths are not here."""
+
+    directory: CurrentDirectory
+    clock: Clock
+    metrics: Metrics
+    limits: Limits
+    gateway: Gateway | None = None
+    inbox: Inbox | None = None
+    ledger: Ledger | None = None
+
+
+class Api:
+    """The application that aiohttp serves."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._bodies: dict[str, int] = {}
+
+    def application(self) -> web.Application:
+        """Return the application with the paths of the services that are here."""
+        app = web.Application(
+            middlewares=[self._with_problems, self._with_identity], client_max_size=MOST_REQUEST_BYTES
+        )
+        if self._services.gateway is not None:
+            app.router.add_post("/v1/notices", self._publish)
+            app.router.add_post("/v1/receipts", self._receive)
+        if self._services.inbox is not None:
+            app.router.add_get("/v1/feed", self._feed)
+        if self._services.ledger is not None:
+            app.router.add_get("/v1/statements/{id}", self._statement)
+            app.router.add_get("/v1/streams/{region}/{stream}", self._stream)
+            app.router.add_get("/v1/checkpoint", self._checkpoint)
+        return app
+
+    # --- around every request -----------------------------------------------------------------------
+
+    @web.middleware
+    async def _with_problems(self, request: web.Request, handler: Answerer) -> web.StreamResponse:
+        try:
+            answer = await handler(request)
+        except HalongError as error:
+            answer = self._problem(request, error)
+        except web.HTTPRequestEntityTooLarge:
+            answer = problem(413, TooLarge.code, f"a request has at most {MOST_REQUEST_BYTES} bytes")
+        except web.HTTPException as error:
+            answer = problem(error.status, "not-supported", "there is no such thing here")
+        self._services.metrics.requests.labels(str(answer.status)).inc()
+        return answer
+
+    def _problem(self, request: web.Request, error: HalongError) -> web.Response:
+        status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 400)
+        retry_after = None
+        if status == 429:
+            gateway, peer = self._services.gateway, request.get(MEMBER, "")
+            retry_after = gateway.seconds_until(peer) if gateway is not None and peer else 1
+        return problem(status, error.code, str(error), field_name=error.field, retry_after=retry_after)
+
+    @web.middleware
+    async def _with_identity(self, request: web.Request, handler: Answerer) -> web.StreamResponse:
+        """Let members in, and nobody else; judged anew for every request, whatever the last one was.
+
+        Raises:
+            NotMember: The key that the peer holds belongs to no member now.
+        """
+        connection = request.protocol
+        key = connection.key if isinstance(connection, Connection) else b""
+        services = self._services
+        member = services.directory.value.member_of_transport_key(key, services.clock.now())
+        if member is None:
+            if services.gateway is not None:
+                await services.gateway.refuse(
+                    refusals.Refused(refusals.STRANGER, NotMember.code, key.ljust(32, b"\0"))
+                )
+            raise NotMember("the key of the certificate belongs to no member")
+        request[MEMBER] = member
+        return await handler(request)
+
+    # --- what members send --------------------------------------------------------------------------
+
+    async def _publish(self, request: web.Request) -> web.Response:
+        gateway = self._services.gateway
+        assert gateway is not None
+        publication = await self._body(request, Publication)
+        return _json(await gateway.publish(request[MEMBER], publication.envelopes))
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        gateway = self._services.gateway
+        assert gateway is not None
+        receipts = await self._body(request, Receipts)
+        await gateway.receive(request[MEMBER], receipts.receipts)
+        return web.Response(status=204)
+
+    async def _body(self, request: web.Request, shape: type[T]) -> T:
+        """Return the body in its shape.
+
+        Raises:
+            NotCanonical: It is not of that shape, or compressed.
+            TooMany: The member has too many under way.
+            Unavailable: It did not come in time.
+        """
+        member = request[MEMBER]
+        if "Content-Encoding" in request.headers:
+            raise NotCanonical("a body is not compressed", field="Content-Encoding")
+        if self._bodies.get(member, 0) >= BODIES_AT_ONCE:
+            raise TooMany(f"{BODIES_AT_ONCE} requests of this member are under way")
+        self._bodies[member] = self._bodies.get(member, 0) + 1
+        try:
+            async with asyncio.timeout(self._services.limits.body_seconds):
+                body = await request.read()
+        except TimeoutError:
+            raise Unavailable("the body did not come in time", field="body") from None
+        finally:
+            self._bodies[member] -= 1
+            if not self._bodies[member]:
+                del self._bodies[member]
+        try:
+            return msgspec.json.decode(body, type=shape)
+        except msgspec.ValidationError as error:
+            _, _, path = str(error).rpartition("`$")
+            raise NotCanonical("the body is not of its shape", field=path.strip("`.") or "body") from None
+        except msgspec.DecodeError:
+            raise NotCanonical("the body is no JSON", field="body") from None
+
+    # --- what members ask ---------------------------------------------------------------------------
+
+    async def _feed(self, request: web.Request) -> web.Response:
+        inbox = self._services.inbox
+        assert inbox is not None
+        feed = await inbox.feed(
+            request[MEMBER],
+            after=int(_number(request, "after", 0, MOST_PLACE)),
+            limit=max(1, int(_number(request, "limit", FEED_ITEMS, MOST_ITEMS))),
+            seconds=_number(request, "wait", 0, self._services.limits.poll_seconds),
+        )
+        return _json(feed)
+
+    async def _statement(self, request: web.Request) -> web.Response:
+        ledger = self._services.ledger
+        assert ledger is not None
+        statement = _id(request.match_info["id"])
+        try:
+            return _json(await ledger.statements.status(request[MEMBER], statement))
+        except NotYours as error:
+            if self._services.gateway is not None:
+                asked = refusals.Refused(request[MEMBER], error.code, statement, statement)
+                await self._services.gateway.refuse(asked)
+            raise
+
+    async def _stream(self, request: web.Request) -> web.Response:
+        ledger = self._services.ledger
+        assert ledger is not None
+        region = REGIONS.get(request.match_info["region"])
+        if region is None:
+            raise NotCanonical("no such region", field="region")
+        return _json(ledger.statements.stream(request[MEMBER], region, request.match_info["stream"]))
+
+    async def _checkpoint(self, _request: web.Request) -> web.Response:
+        ledger = self._services.ledger
+        assert ledger is not None
+        if ledger.published is None:
+            raise web.HTTPNotFound
+        return web.Response(body=ledger.published.note, content_type="text/plain", charset="utf-8")
+
+
+def _json(value: msgspec.Struct) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
+
+
+def _number(request: web.Request, name: str, otherwise: float, most: float) -> float:
+    """Return a number of the query, at most `most`.
+
+    Raises:
+        NotCanonical: It is no number of digits, or negative.
+    """
+    text = request.query.get(name)
+    if text is None:
+        return otherwise
+    whole, dot, rest = text.partition(".")
+    if not (whole.isascii() and whole.isdecimal() and len(text) <= 20) or (dot and not rest.isdecimal()):
+        raise NotCanonical("not a number", field=name)
+    return min(float(text), most)
+
+
+def _id(text: str) -> bytes:
+    """Return an id that was written in hexadecimal.
+
+    Raises:
+        NotCanonical: It is none.
+    """
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != ID_BYTES or found.hex() != text:
+        raise NotCanonical("an id is 64 hexadecimal digits in lower case", field="statement")
+    return found

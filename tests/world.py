@@ -1,0 +1,458 @@
+"""A small simulated world: members with real keys, agreements, a hub on a real log, a clock that tests move.
+
+::
+
+    async with World(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp", types=["sighting"], slots=["facts"])
+        await world.publish("vn", sighting(person="Ada"))
+        (delivery,) = await world.deliveries("jp")
+
+Everything is the hub's own code on a SQLite log; only the network is left out.  Nothing sleeps: `settle`
+waits for the log to hold what follows from what was published.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from broker.core.agreement_text import parse_agreement
+from broker.core.catalogue import Catalogue, NoticeType
+from broker.core.clauses import Agreement
+from broker.core.directory import Directory, Member, MemberClass, MemberKey, Revocation, TransportKey, Use
+from broker.core.keys import Algorithm, PrivateKey, new_salt, spki_digest
+from broker.core.model import (
+    Act,
+    Decision,
+    Delivery,
+    DeliveryHead,
+    Disclosure,
+    Envelope,
+    Event,
+    Handling,
+    Header,
+    Receipt,
+    Refusal,
+    Region,
+    SignedReceipt,
+    Slot,
+    Station,
+    Status,
+    Tlp,
+)
+from broker.core.note import LogSigner
+from broker.core.notice import draft
+from broker.core.records import decode, delivery_id, encode, statement_id, unframe
+from broker.core.signing import sign_header, sign_receipt
+from broker.core.wire import FeedItem, Outcome
+from broker.log import Log, Partition, open_log
+from broker.log.topics import DECISIONS, FOLLOWED, REFUSALS
+from broker.services.current import CurrentDirectory
+from broker.services.dispatcher import Dispatcher
+from broker.services.following import Tail
+from broker.services.gateway import Gateway
+from broker.services.inbox import Inbox
+from broker.services.ledger import Ledger
+from broker.services.metrics import Metrics
+from broker.services.rate import Rate
+from broker.services.refusals import Refusals
+from broker.services.sequencer import Sequencer
+
+NETWORK = "halong-test"
+NOW = 1_790_000_000_000
+"""A moment of 2026 at which the world begins."""
+DAY = 86_400_000
+SECONDS = 20.0
+"""How long a test waits for what must come; it never takes that long."""
+
+SIGHTING = NoticeType(
+    "sighting",
+    {
+        "type": "record",
+        "name": "Sighting",
+        "namespace": "halong.notice.v1",
+        "fields": [
+            {"name": name, "type": ["null", "string"], "sensitivity": slot.label}
+            for name, slot in zip(("place", "plate", "firm", "person", "text", "photo"), Slot, strict=True)
+        ],
+    },
+)
+"""A notice type with one text in each slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a notice says, before it has a header."""
+
+    notice_type: NoticeType
+    values: Mapping[str, Any]
+
+
+def sighting(**values: str) -> Content:
+    """A sighting somewhere, with whatever else is given: plate, firm, person, text, photo."""
+    return Content(SIGHTING, {"place": "Hai Phong", **values})
+
+
+class MovableClock:
+    """Tells the time that the test set."""
+
+    def __init__(self, now: int = NOW) -> None:
+        self._now = now
+
+    def now(self) -> int:
+        return self._now
+
+    def move(self, milliseconds: int) -> None:
+        self._now += milliseconds
+
+
+@dataclass(slots=True)
+class Person:
+    """A member with its private keys, and what it signed so far."""
+
+    id: str
+    signer: PrivateKey
+    transport: PrivateKey
+    numbers: dict[tuple[Region, str], tuple[int, bytes | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A notice that was published."""
+
+    envelope: bytes
+    header: Header
+    statement: bytes
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A delivery as its member's feed held it."""
+
+    item: FeedItem
+    raw: bytes
+    id: bytes
+    head: DeliveryHead
+    envelope: Envelope
+    values: Mapping[str, Any]
+
+
+class WorldDirectory:
+    """The source of the hub's directory: whatever the test made of it."""
+
+    def __init__(self, log_key: str) -> None:
+        self._log_key = log_key
+        self.members: dict[str, Member] = {}
+        self.agreements: dict[str, Agreement] = {}
+        self._files: dict[str, bytes] = {}
+
+    def load(self) -> Directory:
+        """Return the directory as it stands."""
+        files = self.files()
+        return Directory(
+            version=hashlib.sha256(repr(sorted(files.items())).encode()).digest(),
+            network=NETWORK,
+            log_key=self._log_key,
+            members=dict(self.members),
+            agreements=tuple(self.agreements.values()),
+        )
+
+    def files(self) -> Mapping[str, bytes]:
+        """Return files that stand for members and agreements."""
+        members = {f"members/{id_}": repr(member).encode() for id_, member in self.members.items()}
+        return members | self._files
+
+    def add_agreement(self, text: bytes) -> Agreement:
+        """Add an agreement to which every party accedes."""
+        agreement = parse_agreement(text)
+        self.agreements[agreement.id] = agreement
+        self._files[f"agreements/{agreement.name}"] = text
+        for party in agreement.parties:
+            member = self.members[party]
+            accessions = {**member.accessions, (agreement.id, agreement.version): agreement.digest}
+            self.members[party] = replace(member, accessions=accessions)
+        return agreement
+
+
+class World:
+    """Members and a hub.  Use it as a context; the hub runs inside.
+
+    Args:
+        folder: Where the log is.
+        members: The ids of the members.
+        wrap: Put around the log that the services get; the world itself looks at the log behind it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *members: str,
+        rate: float = 1e6,
+        wrap: Callable[[Log], Log] = lambda log: log,
+    ) -> None:
+        self.url = f"sqlite://{folder.absolute()}/log.db"
+        self.clock = MovableClock()
+        self.log_signer = LogSigner(f"{NETWORK}/log", PrivateKey.generate(Algorithm.ED25519))
+        self.source = WorldDirectory(self.log_signer.vkey)
+        self.catalogue = Catalogue([SIGHTING])
+        self.people: dict[str, Person] = {}
+        self.rate = rate
+        self._wrap = wrap
+        for member in members:
+            self.join(member)
+
+    # --- the hub --------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        self._opened = open_log(self.url)
+        self.log = await self._opened.__aenter__()
+        self._tails = {name: Tail(self.log, Partition(name)) for name in (DECISIONS, REFUSALS)}
+        self._answered: set[bytes] = set()
+        self._processed = 0
+        log = self._wrap(self.log)
+        self.metrics = Metrics()
+        self.directory = CurrentDirectory(self.source, log)
+        self.refused = Refusals(log, self.clock)
+        self.gateway = Gateway(
+            log,
+            self.directory,
+            self.catalogue,
+            self.clock,
+            self.metrics,
+            rate=Rate(self.rate, self.rate),
+            refused=self.refused,
+        )
+        self.dispatcher = Dispatcher(log, self.directory, self.clock, self.metrics)
+        self.sequencer = Sequencer(log, self.log_signer, self.clock, self.metrics)
+        self.ledger = Ledger(log, self.metrics)
+        self.inbox = Inbox(log, self.ledger, self.clock, self.metrics)
+        try:
+            await self.directory.refresh()
+        except BaseException as error:
+            await self._opened.__aexit__(type(error), error, error.__traceback__)
+            raise
+        self._group = asyncio.TaskGroup()
+        await self._group.__aenter__()
+        self._tasks = [self._group.create_task(run()) for run in self.services()]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        try:
+            await self._group.__aexit__(kind, error, trace)
+        finally:
+            await self._opened.__aexit__(None, None, None)
+
+    def services(self) -> Sequence[Callable[[], Awaitable[None]]]:
+        """Return what runs in the background."""
+        return [self.dispatcher.run, self.sequencer.run, self.ledger.run]  # type: ignore[return-value]
+
+    async def settle(self) -> None:
+        """Return when everything that follows from what was published is in the log and published."""
+        async with asyncio.timeout(SECONDS):
+            while not await self._is_settled():
+                await self.log.wait(await self.log.ends(["*"]), 0.05)
+
+    async def _is_settled(self) -> bool:
+        await self._look()
+        notices = await self.log.ends(["notices.*"])
+        if sum(notices.values()) > self._processed + counted(self.metrics.duplicates):
+            return False
+        records = sum((await self.log.ends(FOLLOWED)).values())
+        return self.ledger.size == records
+
+    async def _look(self) -> None:
+        for name, tail in self._tails.items():
+            end = (await self.log.ends([name]))[tail.partition]
+            async for found in tail.more(end):
+                for stored in found:
+                    if name == DECISIONS:
+                        self._answered.add(unframe(Decision, stored.value).statement)
+                        self._processed += 1
+                    elif (refusal := unframe(Refusal, stored.value)).station is Station.DISPATCHER:
+                        self._processed += 1
+                        assert refusal.statement is not None
+                        self._answered.add(refusal.statement)
+
+    # --- members and agreements -----------------------------------------------------------------
+
+    def join(self, member: str, algorithm: Algorithm = Algorithm.ED25519) -> Person:
+        """Add a member with fresh keys to the directory."""
+        person = Person(member, PrivateKey.generate(algorithm), PrivateKey.generate(Algorithm.ESP256))
+        self.people[member] = person
+        self.source.members[member] = Member(
+            id=member,
+            name=member.upper(),
+            member_class=MemberClass.CUSTOMS,
+            regions=(Region.ASIA_PACIFIC,),
+            keys=(MemberKey(person.signer.public.id, Use.SIGN, person.signer.public, NOW - DAY),),
+            transport_keys=(TransportKey(spki_digest(person.transport), NOW - DAY),),
+        )
+        return person
+
+    def revoke(self, member: str) -> None:
+        """Revoke the member's keys, from now on."""
+        found = self.source.members[member]
+        end = {"revoked_at": self.clock.now(), "reason": Revocation.SUPERSEDED}
+        self.source.members[member] = replace(
+            found,
+            keys=tuple(replace(key, **end) for key in found.keys),  # type: ignore[arg-type]
+            transport_keys=tuple(replace(key, **end) for key in found.transport_keys),  # type: ignore[arg-type]
+        )
+
+    def agree(
+        self,
+        giver: str,
+        receiver: str,
+        *,
+        types: Sequence[str] = ("sighting",),
+        slots: Sequence[str] = ("facts",),
+        name: str | None = None,
+        more: str = "",
+        grant: str = "",
+    ) -> Agreement:
+        """Let two members accede to an agreement; `more` and `grant` are TOML lines that are added."""
+        text = f"""
+            id = "{name or f"{giver}-{receiver}"}"
+            version = 1
+            nonce = "{new_salt().hex()}"
+            title = "What {giver} gives {receiver}"
+            parties = {list(dict.fromkeys((giver, receiver)))}
+            in_force_from = 2020-01-01
+            {more}
+            [personal_data]
+            enabled = true
+            from = 2020-01-01
+            legal_basis = "Article 1"
+            [[grant]]
+            from = "{giver}"
+            to = "{receiver}"
+            types = {list(types)}
+            slots = {list(slots)}
+            {grant}
+            """
+        return self.source.add_agreement(text.encode())
+
+    # --- what members do ------------------------------------------------------------------------
+
+    def compose(self, member: str, content: Content, **fields: Any) -> bytes:
+        """Return an encoded envelope with the next number of the member's stream, whatever it is made of.
+
+        `fields` are those of the header; also `signer`, `network`, and `disclosures` instead of the right ones.
+        """
+        person = self.people[member]
+        signer = fields.pop("signer", person.signer)
+        network = fields.pop("network", NETWORK)
+        digests, disclosures = draft(content.notice_type, content.values)
+        disclosures = fields.pop("disclosures", disclosures)
+        stream = (fields.get("region", Region.ASIA_PACIFIC), fields.get("stream", "main"))
+        last, previous = person.numbers.get(stream, (0, None))
+        header = Header(
+            **{
+                "profile": 1,
+                "originator": member,
+                "region": stream[0],
+                "stream": stream[1],
+                "sequence": last + 1,
+                "previous": previous,
+                "regions_concerned": (),
+                "countries": ("JP", "VN"),
+                "notice_type": content.notice_type.name,
+                "schema": content.notice_type.digest,
+                "status": Status.ACTUAL,
+                "act": Act.ORIGINAL,
+                "references": (),
+                "tlp": Tlp.AMBER,
+                "handling": Handling.H1,
+                "purpose": "customs-enforcement",
+                "subjects": (),
+                "campaign": None,
+                "addressees": (),
+                "issued_at": self.clock.now(),
+                "effective_until": None,
+                "retain_until": None,
+                "feedback_due": None,
+                "slots": digests,
+                "seals": None,
+                **fields,
+            }
+        )
+        data = encode(header)
+        person.numbers[stream] = header.sequence, statement_id(data)
+        return encode(Envelope(data, sign_header(data, network, signer), disclosures, (), ()))
+
+    async def send(self, member: str, *envelopes: bytes) -> list[Outcome]:
+        """Hand envelopes to the gateway in one request of the member."""
+        await self.directory.refresh()
+        return (await self.gateway.publish(member, envelopes)).results
+
+    async def publish(self, member: str, content: Content, **fields: Any) -> Sent:
+        """Compose a notice and hand it to the gateway."""
+        envelope = self.compose(member, content, **fields)
+        (outcome,) = await self.send(member, envelope)
+        header = decode(Header, decode(Envelope, envelope).header)
+        return Sent(envelope, header, statement_id(decode(Envelope, envelope).header), outcome)
+
+    async def deliveries(self, member: str, after: int = 0) -> list[Received]:
+        """Return what the member's feed holds once everything has settled."""
+        await self.settle()
+        received: list[Received] = []
+        while True:
+            feed = await self.inbox.feed(member, after, 1024, 0)
+            received += map(self.received, feed.items)
+            after = feed.next
+            if not feed.items:
+                return received
+
+    def received(self, item: FeedItem) -> Received:
+        """Read a feed item without judging it."""
+        delivery = decode(Delivery, item.delivery)
+        assert delivery.envelope is not None
+        head = decode(DeliveryHead, delivery.head)
+        values: dict[str, Any] = {}
+        for one in delivery.envelope.disclosures:
+            values |= self._type_of(delivery.envelope).decode_slot(one.slot, one.value)
+        return Received(item, item.delivery, delivery_id(delivery.head), head, delivery.envelope, values)
+
+    def _type_of(self, envelope: Envelope) -> NoticeType:
+        header = decode(Header, envelope.header)
+        return self.catalogue.find(header.notice_type, header.schema)
+
+    def receipt(self, member: str, *deliveries: bytes, event: Event = Event.DELIVERED) -> SignedReceipt:
+        """Return a signed receipt of the member for deliveries, by their ids."""
+        receipt = Receipt(
+            salt=new_salt(),
+            member=member,
+            deliveries=tuple(sorted(deliveries)),
+            event=event,
+            channel=None,
+            code=None,
+            at=self.clock.now(),
+        )
+        return sign_receipt(receipt, NETWORK, self.people[member].signer)
+
+
+def counted(counter: Any) -> int:
+    """Return what a counter of `Metrics` stands at, all its labels together."""
+    return int(
+        sum(
+            sample.value
+            for metric in counter.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total")
+        )
+    )
+
+
+def swapped(disclosures: Sequence[Disclosure], slot: Slot, value: bytes) -> tuple[Disclosure, ...]:
+    """Return disclosures of which one says something else than was signed."""
+    return tuple(replace(one, value=value) if one.slot is slot else one for one in disclosures)
