@@ -21,18 +21,18 @@ from broker.core.clauses import (
     PersonalData,
     Terms,
 )
+from broker.core.header import is_country, is_member_id, is_name, is_subject
 from broker.core.model import Onward, Slot, Status, Tlp
-from broker.core.strict_toml import DAY, Table
+from broker.core.strict_toml import DAY, Form, Table
 
-MEMBER = re.compile(r"(?=.{2,31}\Z)[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
-NAME = re.compile(r"[a-z][a-z0-9-]{1,63}")
-COUNTRY = re.compile(r"[A-Z]{2}")
-SUBJECT = re.compile(r"(?!hs:[0-9](?:[0-9]{2}){0,2}\Z)[a-z]{2,8}:[A-Za-z0-9.-]{1,32}")
-
-MEMBER_FORM = "a member's id: 2 to 31 of a-z, 0-9 and single hyphens, a letter first"
-NAME_FORM = "a name: 2 to 64 of a-z, 0-9 and hyphens, a letter first"
-COUNTRY_FORM = "a country code of two capitals (ISO 3166-1), such as JP"
-SUBJECT_FORM = "a subject such as hs:2939 or basel:Y48; after hs: stand 2, 4, 6 or more digits"
+MEMBER = Form(is_member_id, "a member's id: 2 to 31 of a-z, 0-9 and single hyphens, a letter first")
+NAME = Form(is_name, "a name: 2 to 64 of a-z, 0-9 and hyphens, a letter first")
+COUNTRY = Form(is_country, "a country code of two capitals (ISO 3166-1), such as JP")
+SUBJECT = Form(
+    # A chapter, heading or subheading has 2, 4 or 6 digits: hs:293 would never match by prefix.
+    lambda text: is_subject(text) and not re.fullmatch(r"hs:[0-9](?:[0-9]{2}){0,2}", text),
+    "a subject such as hs:2939 or basel:Y48; after hs: stand 2, 4, 6 or more digits",
+)
 
 FEEDBACK = "feedback"
 
@@ -57,11 +57,11 @@ def parse_agreement(text: bytes, file: str = "agreement") -> Agreement:
         BadConfiguration: Naming file and clause, what is wrong and what is possible.
     """
     table = Table.parse(text, file)
-    id_ = table.text("id", pattern=NAME, form=NAME_FORM)
+    id_ = table.text("id", NAME)
     version = table.integer("version", 1, MAX_VERSION)
     table.hexadecimal("nonce", NONCE_BYTES)
     title = table.text("title")
-    parties = table.texts("parties", pattern=MEMBER, form=MEMBER_FORM)
+    parties = table.texts("parties", MEMBER)
     if len(parties) < 2:
         table.fail("parties", "an agreement has at least two parties")
     in_force_at = table.day("in_force_from")
@@ -128,17 +128,17 @@ def _grant(table: Table, parties: tuple[str, ...]) -> Grant:
     grant = Grant(
         giver=giver,
         receiver=receiver,
-        types=frozenset(table.texts("types", pattern=NAME, form=NAME_FORM)),
+        types=frozenset(table.texts("types", NAME)),
         slots=slots,
-        countries=_names(table, "countries", COUNTRY, COUNTRY_FORM),
-        subjects=_names(table, "subjects", SUBJECT, SUBJECT_FORM),
+        countries=_names(table, "countries", COUNTRY),
+        subjects=_names(table, "subjects", SUBJECT),
         statuses=(
             frozenset(table.choices("statuses", STATUSES))
             if table.has("statuses")
             else frozenset({Status.ACTUAL})
         ),
-        purposes=_names(table, "purposes", NAME, NAME_FORM),
-        campaigns=_names(table, "campaigns", NAME, NAME_FORM),
+        purposes=_names(table, "purposes", NAME),
+        campaigns=_names(table, "campaigns", NAME),
         tlp_max=table.choice("tlp_max", TLPS) if table.has("tlp_max") else Tlp.AMBER,
         mode=table.choice("mode", MODES) if table.has("mode") else Mode.AUTOMATIC,
         seal=seal,
@@ -174,8 +174,8 @@ def _onward(table: Table) -> Mapping[str, Onward]:
     return found
 
 
-def _names(table: Table, key: str, pattern: re.Pattern[str], form: str) -> frozenset[str] | None:
-    return frozenset(table.texts(key, pattern=pattern, form=form)) if table.has(key) else None
+def _names(table: Table, key: str, form: Form) -> frozenset[str] | None:
+    return frozenset(table.texts(key, form)) if table.has(key) else None
 
 
 def _warnings(agreement: Agreement) -> Iterator[str]:

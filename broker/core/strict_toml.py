@@ -10,8 +10,8 @@ import datetime
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, NoReturn, TypeVar
 
 from broker.core.errors import BadConfiguration
 
@@ -22,6 +22,13 @@ MAX_TEXT = 1_000
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 T = TypeVar("T")
+
+
+class Form(NamedTuple):
+    """What a text must be: a test, and the same in words."""
+
+    holds: Callable[[str], bool]
+    words: str
 
 
 class Table:
@@ -62,21 +69,25 @@ class Table:
 
     def fail(self, key: str, wrong: str) -> NoReturn:
         """Refuse the file because of this key."""
-        clause = self._where(key)
-        raise BadConfiguration(f"{self._file}: {clause}: {wrong}", field=f"{self._file}: {clause}")
+        place = self.place(key)
+        raise BadConfiguration(f"{place}: {wrong}", field=place)
+
+    def place(self, key: str) -> str:
+        """Return the file and the clause, as messages name them."""
+        return f"{self._file}: {self._where(key)}"
 
     def has(self, key: str) -> bool:
         """Say whether the key is there."""
         self._known.append(key)
         return key in self._values
 
-    def text(self, key: str, *, pattern: re.Pattern[str] | None = None, form: str = "") -> str:
-        """Return a string of one line, not empty; `form` says what matches `pattern`."""
-        return self._text(key, self._take(key, str, "a text in quotes"), pattern, form)
+    def text(self, key: str, form: Form | None = None) -> str:
+        """Return a string of one line, not empty, and of the form if one is asked for."""
+        return self._text(key, self._take(key, str, "a text in quotes"), form)
 
-    def texts(self, key: str, *, pattern: re.Pattern[str], form: str) -> tuple[str, ...]:
+    def texts(self, key: str, form: Form) -> tuple[str, ...]:
         """Return a list of strings: at least one, none twice, each of the form."""
-        return tuple(self._text(key, each, pattern, form) for each in self._list(key))
+        return tuple(self._text(key, each, form) for each in self._list(key))
 
     def choice(self, key: str, choices: Mapping[str, T]) -> T:
         """Return what the string stands for."""
@@ -139,7 +150,7 @@ class Table:
             Table(each, self._file, self._where(f"{key} {number}")) for number, each in enumerate(values, 1)
         )
 
-    def keys(self) -> Iterable[str]:
+    def names(self) -> Iterable[str]:
         """Return the table's keys, all of them taken: for tables whose keys are data."""
         self._known.extend(self._values)
         return list(self._values)
@@ -172,11 +183,11 @@ class Table:
             self.fail(key, "lists something twice")
         return values
 
-    def _text(self, key: str, value: object, pattern: re.Pattern[str] | None, form: str) -> str:
+    def _text(self, key: str, value: object, form: Form | None) -> str:
         if not isinstance(value, str):
             self.fail(key, "must be a text in quotes")
-        if pattern is not None and not pattern.fullmatch(value):
-            self.fail(key, f"{_shown(value)} is not {form}")
+        if form is not None and not form.holds(value):
+            self.fail(key, f"{_shown(value)} is not {form.words}")
         if not value.strip() or len(value) > MAX_TEXT or any(map(_control, value)):
             self.fail(key, f"must be one line of 1 to {MAX_TEXT} characters, without control characters")
         return value
