@@ -60,6 +60,7 @@ CREATE TABLE statements (
     sequence INTEGER NOT NULL,
     previous BLOB,
     envelope BLOB NOT NULL,
+    key BLOB NOT NULL,
     state TEXT NOT NULL DEFAULT 'signed',
     code TEXT,
     decision BLOB,
@@ -70,7 +71,7 @@ CREATE INDEX statements_by_state ON statements (state, region, sequence);
 CREATE INDEX statements_by_draft ON statements (draft);
 
 CREATE VIEW said AS
-    SELECT id, draft, region, stream, sequence, previous, envelope, state, changed_at FROM statements;
+    SELECT id, draft, region, stream, sequence, previous, envelope, key, state, changed_at FROM statements;
 CREATE VIEW live AS SELECT * FROM said WHERE state IN ('signed', 'accepted');
 CREATE VIEW unproven AS SELECT * FROM said WHERE state IN ('accepted', 'admitted');
 CREATE VIEW standing AS SELECT * FROM said WHERE state IN ('signed', 'accepted', 'admitted', 'proven');
@@ -99,6 +100,7 @@ CREATE TABLE deliveries (
     taken_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX deliveries_by_place ON deliveries (place);
+CREATE INDEX deliveries_by_size ON deliveries (size);
 
 CREATE TABLE refs (statement BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT;
 

@@ -1,0 +1,257 @@
+"""The hub over HTTP: mutual TLS, the hub's key pinned, answers of known shapes only.
+
+Decides whether the peer is the hub before one byte of HTTP is sent (the key in its certificate is the
+pinned one), and what a failure means: `Unavailable` for everything that may pass, else the error of
+the code that the hub answered with.  What an answer says is not judged here.
+
+Paths and shapes: docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+from cryptography.x509 import load_der_x509_certificate
+
+from broker.core.errors import BadConfiguration, HalongError, TooMany, Unavailable, error_of
+from broker.core.keys import spki_digest
+from broker.core.model import Region
+from broker.core.note import MAX_NOTE_BYTES
+from broker.core.wire import (
+    Feed,
+    Outcomes,
+    Problem,
+    Publication,
+    Receipts,
+    StatementStatus,
+    StreamPosition,
+)
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 60.0
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_RETRY_AFTER_SECONDS = 60.0
+OUR_FAULT = (404, 400, 403, 413)
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class WrongHub(Unavailable):
+    """Whoever answers at the hub's address does not hold the hub's key."""
+
+
+def pinned_context(pin: bytes, certificate: Path, key: Path, authority: Path | None = None) -> ssl.SSLContext:
+    """Return a TLS context that shows the member's certificate, and to the hub alone.
+
+    `pin` is the SHA-256 of the hub's SubjectPublicKeyInfo.  The handshake proves that the peer holds that
+    key, so neither a name nor an authority can speak for another; an authority is checked, too, if given.
+
+    Raises:
+        BadConfiguration: A file cannot be used.
+    """
+
+    class Pinned(ssl.SSLObject):
+        """A connection whose handshake fails unless the peer holds the pinned key."""
+
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            shown = self.getpeercert(binary_form=True)
+            if shown is None or spki_digest(load_der_x509_certificate(shown)) != pin:
+                raise ssl.SSLCertVerificationError("the peer's key is not the pinned one")
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    if authority is None:
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        _load(authority, lambda: context.load_verify_locations(authority))
+    _load(certificate, lambda: context.load_cert_chain(certificate, key))
+    context.sslobject_class = Pinned
+    return context
+
+
+def _load(path: Path, load: Callable[[], None]) -> None:
+    try:
+        load()
+    except (OSError, ssl.SSLError):
+        raise BadConfiguration(
+            "the file is missing, or is not a key or certificate", field=path.name
+        ) from None
+
+
+class HttpHub:
+    """A `Hub` that is reached over HTTP.  Use it as a context: it opens connections when first asked.
+
+    Args:
+        url: The hub's address: `https://hub.example:8443`.
+        context: The TLS context, see `pinned_context`.
+        sleep: Waits out what the hub asked to wait.
+    """
+
+    def __init__(self, url: str, context: ssl.SSLContext, *, sleep: Sleep = asyncio.sleep) -> None:
+        self._url = url.rstrip("/")
+        self._context = context
+        self._sleep = sleep
+        self._session: aiohttp.ClientSession | None = None
+        self._wait_first = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._context, limit=16, keepalive_timeout=30.0),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS, ceil_threshold=3600
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            max_line_size=8192,
+            max_field_size=8192,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def publish(self, envelopes: Sequence[bytes]) -> Outcomes:
+        """Hand over encoded envelopes in the order of their numbers."""
+        return await self._ask("POST", "/v1/notices", Outcomes, Publication(list(envelopes)))
+
+    async def statement(self, statement: bytes) -> StatementStatus | None:
+        """Tell how far one's own statement has come; None if the hub does not know it."""
+        try:
+            return await self._ask("GET", f"/v1/statements/{statement.hex()}", StatementStatus)
+        except NotThere:
+            return None
+
+    async def stream(self, region: Region, stream: str) -> StreamPosition:
+        """Tell the last admitted statement of one's own stream."""
+        return await self._ask("GET", f"/v1/streams/{region.slug}/{quote(stream, safe='')}", StreamPosition)
+
+    async def feed(self, after: int, limit: int, wait: float) -> Feed:
+        """Return what comes after a place; wait up to `wait` seconds for it."""
+        path = f"/v1/feed?after={after}&limit={limit}&wait={wait:g}"
+        return await self._ask("GET", path, Feed, patience=wait)
+
+    async def receipts(self, receipts: Sequence[bytes]) -> None:
+        """Hand over encoded signed receipts."""
+        await self._bytes("POST", "/v1/receipts", msgspec.json.encode(Receipts(list(receipts))))
+
+    async def checkpoint(self) -> bytes | None:
+        """Return the latest checkpoint, or None before the first."""
+        try:
+            return await self._bytes("GET", "/v1/checkpoint", limit=MAX_NOTE_BYTES)
+        except NotThere:
+            return None
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        shape: type[T],
+        body: msgspec.Struct | None = None,
+        *,
+        patience: float = 0.0,
+    ) -> T:
+        data = None if body is None else msgspec.json.encode(body)
+        answer = await self._bytes(method, path, data, patience=patience)
+        try:
+            return msgspec.json.decode(answer, type=shape)
+        except msgspec.DecodeError:
+            raise Unavailable("the hub's answer is not of its shape", field=path.partition("?")[0]) from None
+
+    async def _bytes(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None = None,
+        *,
+        patience: float = 0.0,
+        limit: int = MAX_ANSWER_BYTES,
+    ) -> bytes:
+        if self._session is None:
+            raise RuntimeError("enter the client first")
+        if self._wait_first:
+            seconds, self._wait_first = self._wait_first, 0.0
+            await self._sleep(seconds)
+        try:
+            async with (
+                asyncio.timeout(ANSWER_SECONDS + patience),
+                self._session.request(
+                    method,
+                    self._url + path,
+                    data=data,
+                    headers={"Content-Type": "application/json"} if data is not None else None,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                answer = await _read(response, limit)
+                if response.status >= 300:
+                    raise self._problem(response, answer)
+                return answer
+        except aiohttp.ClientConnectorCertificateError:
+            raise WrongHub(
+                "the key of whoever answers is not the hub's pinned key", field="hub.pin"
+            ) from None
+        except TimeoutError:
+            raise Unavailable("the hub did not answer in time") from None
+        except (aiohttp.ClientError, OSError) as error:
+            # Text of the library may quote addresses and data: the kind alone is told.
+            raise Unavailable(f"the hub is out of reach: {type(error).__name__}") from None
+
+    def _problem(self, response: aiohttp.ClientResponse, answer: bytes) -> HalongError:
+        try:
+            problem = msgspec.json.decode(answer, type=Problem)
+        except msgspec.DecodeError:
+            problem = Problem(code="", message="")
+        if response.status == 404 and problem.code not in CODED_404:
+            return NotThere("the hub knows no such thing")
+        error = error_of(problem.code)
+        if response.status == 429 or error is TooMany:
+            self._wait_first = _retry_after(response)
+            return TooMany("the hub asks to send more slowly")
+        if response.status in OUR_FAULT and error is not None:
+            return error("the hub refused the request", field=problem.field)
+        self._wait_first = _retry_after(response) if "Retry-After" in response.headers else 0.0
+        return Unavailable(f"the hub answered {response.status}")
+
+
+CODED_404 = ("not-yours", "not-member")
+
+
+class NotThere(Unavailable):
+    """The hub knows no such thing (yet)."""
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    parts = []
+    size = 0
+    async for part in response.content.iter_chunked(65536):
+        size += len(part)
+        if size > limit:
+            raise Unavailable("the hub's answer is too large")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float:
+    """Return the seconds that the hub asks to wait, never more than a minute: it may be wrong."""
+    try:
+        seconds = float(response.headers.get("Retry-After", "1"))
+    except ValueError:
+        seconds = 1.0
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)

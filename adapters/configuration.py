@@ -1,0 +1,138 @@
+"""The node's configuration file, `member.toml`, as a value.
+
+Strict: a key that is not known is an error that names it.  Paths in the file are relative to the
+folder in which the file lies.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct, field
+
+from broker.core.errors import BadConfiguration
+from broker.core.model import Region, Status
+
+MEMBER_FILE = "member.toml"
+
+
+class HubAddress(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the hub is, and what makes it the hub.
+
+    `pin` is the SHA-256 of the public key in its certificate (hex), `log_key` the verifier key of its log.
+    """
+
+    url: str
+    pin: str
+    log_key: str
+    authority: Path = Path("tls/authority.pem")
+
+
+class NodeKeys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Private keys and certificates, as PEM files.
+
+    `sign` signs notices and receipts, `countersign` is the ML-DSA-65 key beside it, if there is one.
+    """
+
+    sign: Path = Path("keys/sign.pem")
+    countersign: Path | None = None
+    tls: Path = Path("keys/tls.pem")
+    certificate: Path = Path("tls/member.pem")
+
+
+class NodeHealth(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where `/health`, `/ready` and `/metrics` answer, on the loopback address only.  0 takes a free port."""
+
+    port: int = 8445
+
+
+class ChannelConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where deliveries go: a folder, with a page for each language beside the JSON."""
+
+    kind: Literal["folder"] = "folder"
+    path: Path = Path("inbox")
+    statuses: tuple[Literal["ACTUAL", "EXERCISE", "TEST"], ...] = ("ACTUAL",)
+    languages: tuple[Literal["en", "vi"], ...] = ("en", "vi")
+
+    @property
+    def taken(self) -> frozenset[Status]:
+        """The statuses that the channel takes."""
+        return frozenset(Status[each] for each in self.statuses)
+
+
+class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All of `member.toml`.
+
+    `hub` is there once the member has joined.  `region` is what notices lead in that name none; without
+    it the member's first region in the directory.
+    """
+
+    member: str
+    network: str
+    region: str | None = None
+    directory: Path = Path("directory")
+    archive: Path = Path("directory-versions")
+    store: Path = Path("node.db")
+    hub: HubAddress | None = None
+    keys: NodeKeys = field(default_factory=NodeKeys)
+    health: NodeHealth = field(default_factory=NodeHealth)
+    channels: dict[str, ChannelConfig] = field(default_factory=lambda: {"folder": ChannelConfig()})
+    root: Path = Path()
+
+    def path(self, relative: Path) -> Path:
+        """Return a path of the file as seen from here."""
+        return self.root / relative
+
+    @property
+    def store_path(self) -> Path:
+        """Where the node's store is."""
+        return self.path(self.store)
+
+    @property
+    def leading_region(self) -> Region | None:
+        """The region that notices lead in if they name none, where the file says."""
+        return None if self.region is None else Region[self.region.upper().replace("-", "_")]
+
+    @property
+    def joined(self) -> HubAddress:
+        """Where the hub is.
+
+        Raises:
+            BadConfiguration: The member has not joined yet.
+        """
+        if self.hub is None:
+            raise BadConfiguration("has no [hub]: `halong member join` writes it", field=MEMBER_FILE)
+        return self.hub
+
+
+def load_node_config(folder: Path) -> NodeConfig:
+    """Return the configuration of the node in `folder`.
+
+    Raises:
+        BadConfiguration: The file is missing, is no TOML, or a key is unknown, missing or of another kind.
+    """
+    path = folder / MEMBER_FILE
+    try:
+        found = msgspec.toml.decode(path.read_bytes(), type=NodeConfig, strict=True)
+    except FileNotFoundError:
+        raise BadConfiguration(
+            f"there is no {MEMBER_FILE}; `halong init member` makes one", field=str(path)
+        ) from None
+    except OSError as error:
+        raise BadConfiguration(f"cannot be read: {error.strerror}", field=str(path)) from None
+    except msgspec.ValidationError as error:
+        # The error names the key and the kinds; the file holds no secrets.
+        raise BadConfiguration(f"{error}", field=str(path)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadConfiguration(f"no TOML: {error}", field=str(path)) from None
+    if found.region is not None and found.region not in {region.slug for region in Region}:
+        raise BadConfiguration(
+            f"region is one of {', '.join(region.slug for region in Region)}", field=str(path)
+        )
+    if found.hub is not None and (
+        len(found.hub.pin) != 64 or not set(found.hub.pin) <= set("0123456789abcdef")
+    ):
+        raise BadConfiguration("hub.pin is not 64 hexadecimal digits", field=str(path))
+    return msgspec.structs.replace(found, root=folder)

@@ -1,0 +1,128 @@
+"""The directory as this node trusts it: the newest version, and any past one that a decision names.
+
+Decides how often the source is looked at, and that a version which cannot be used leaves the last good one
+in force.  Whether files are valid is the source's business (`broker.directory`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Protocol
+
+from broker.clock import Clock
+from broker.core.directory import Directory
+from broker.core.errors import BadConfiguration, Unavailable, WeakKey
+from broker.core.index import Index
+from broker.telemetry import logger_of
+
+KEPT_VERSIONS = 16
+REFRESH_MS = 5_000
+
+log_line = logger_of("directory")
+
+
+class DirectoryUnknown(Unavailable):
+    """A decision names a version of the directory that this node does not hold (yet)."""
+
+
+class Source(Protocol):
+    """Where directories come from; calls may block."""
+
+    def load(self) -> Directory:
+        """Return the newest version.
+
+        Raises:
+            BadConfiguration: It cannot be used as it is.
+        """
+        ...
+
+    def at(self, version: bytes) -> Directory | None:
+        """Return a past version, or None if it was never held."""
+        ...
+
+
+class Directories:
+    """The versions that this node holds, compiled once each.
+
+    Args:
+        source: Where versions come from.
+        network: The network that every version must be of.
+        log_key: The pinned key of the hub's log, which every version must name.
+        clock: Tells when to look again.
+    """
+
+    def __init__(self, source: Source, network: str, log_key: str, clock: Clock) -> None:
+        self._source = source
+        self._network = network
+        self._log_key = log_key
+        self._clock = clock
+        self._kept: OrderedDict[bytes, Index] = OrderedDict()
+        self._newest: Index | None = None
+        self._looked_at = 0
+
+    async def newest(self) -> Index:
+        """Return the newest version.
+
+        Raises:
+            BadConfiguration: There never was one that could be used.
+        """
+        now = self._clock.now()
+        if self._newest is None or not 0 <= now - self._looked_at < REFRESH_MS:
+            await self._look()
+            self._looked_at = now
+        assert self._newest is not None
+        return self._newest
+
+    async def at(self, version: bytes) -> Index:
+        """Return the version that a decision names.
+
+        Raises:
+            DirectoryUnknown: This node does not hold it: whatever names it must wait.
+        """
+        kept = self._kept.get(version)
+        if kept is None:
+            await self._look()
+            kept = self._kept.get(version)
+        if kept is None:
+            kept = self._keep(await self._past(version))
+        self._kept.move_to_end(version)
+        return kept
+
+    async def _past(self, version: bytes) -> Directory:
+        try:
+            directory = await asyncio.to_thread(self._source.at, version)
+        except (BadConfiguration, WeakKey) as error:
+            log_line.warning("directory.refused", code=error.code, field=error.field)
+            directory = None
+        if directory is None or directory.version != version or not self._is_of_our_log(directory):
+            raise DirectoryUnknown("a version of the directory that is not here", field=version.hex())
+        return directory
+
+    def _is_of_our_log(self, directory: Directory) -> bool:
+        return directory.network == self._network and directory.log_key == self._log_key
+
+    async def _look(self) -> None:
+        try:
+            directory = await asyncio.to_thread(self._source.load)
+            if self._newest is None or directory.version != self._newest.directory.version:
+                if not self._is_of_our_log(directory):
+                    raise BadConfiguration(  # noqa: TRY301 (as if the source had refused it)
+                        "the directory is of another network, or names another log key than the pinned one",
+                        field="directory/network.toml",
+                    )
+                self._newest = self._keep(directory)
+                log_line.info(
+                    "directory.in-force", version=directory.version.hex(), members=len(directory.members)
+                )
+        except (BadConfiguration, WeakKey) as error:
+            if self._newest is None:
+                raise
+            log_line.warning("directory.refused", code=error.code, field=error.field)
+
+    def _keep(self, directory: Directory) -> Index:
+        index = Index(directory)
+        self._kept[directory.version] = index
+        while len(self._kept) > KEPT_VERSIONS:
+            self._kept.popitem(last=False)
+        return index

@@ -1,0 +1,44 @@
+"""What a node asks of its hub: six questions, whatever carries them.
+
+`client` carries them over HTTP.  Nothing that a hub answers is believed: see `checks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from broker.core.model import Region
+from broker.core.wire import Feed, Outcomes, StatementStatus, StreamPosition
+
+
+class Hub(Protocol):
+    """The hub as its member sees it.
+
+    Every call may raise `Unavailable` (ask again; a publication may have been taken or not), or the
+    `Refused` whose code the hub answered with.
+    """
+
+    async def publish(self, envelopes: Sequence[bytes]) -> Outcomes:
+        """Hand over encoded envelopes in the order of their numbers."""
+        ...
+
+    async def statement(self, statement: bytes) -> StatementStatus | None:
+        """Tell how far one's own statement has come; None if the hub does not know it."""
+        ...
+
+    async def stream(self, region: Region, stream: str) -> StreamPosition:
+        """Tell the last admitted statement of one's own stream."""
+        ...
+
+    async def feed(self, after: int, limit: int, wait: float) -> Feed:
+        """Return what comes after a place; wait up to `wait` seconds for it."""
+        ...
+
+    async def receipts(self, receipts: Sequence[bytes]) -> None:
+        """Hand over encoded signed receipts."""
+        ...
+
+    async def checkpoint(self) -> bytes | None:
+        """Return the latest checkpoint, or None before the first."""
+        ...

@@ -1,0 +1,187 @@
+"""The member's node: everything on the member's side put together and kept running, in one process.
+
+Crash-only: stopping is cancelling; whatever was under way is found again in the store.  A part that the hub
+or the disk keeps from working waits and tries again by itself; anything else ends the process, loudly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from adapters.channels import Channel
+from adapters.channels.folder import FolderChannel
+from adapters.channels.page import page_of
+from adapters.client import HttpHub, pinned_context
+from adapters.configuration import NodeConfig
+from adapters.directories import Directories, Source
+from adapters.health import HealthPage
+from adapters.hub import Hub
+from adapters.identity import Identity
+from adapters.outbox import Outbox
+from adapters.patience import Patience
+from adapters.receipts import Receipts
+from adapters.runner import Runner
+from adapters.status import snapshot
+from adapters.store import Store
+from broker.clock import Clock, SystemClock
+from broker.core.catalogue import Catalogue
+from broker.core.errors import BadConfiguration
+from broker.core.keys import PrivateKey
+from broker.core.model import Region
+from broker.core.note import LogKey
+from broker.directory.folder import FolderDirectory
+from broker.telemetry import logger_of
+from schemas import load_catalogue
+
+log_line = logger_of("node")
+
+
+class Node:
+    """The parts of a node; tests make one on a hub in their own process.
+
+    Args:
+        store: The node's store, opened as its one node.
+        hub: The hub.
+        source: Where directories come from.
+        catalogue: The notice types.
+        channels: Where deliveries go.
+        identity: Who we are.
+        log_key: The pinned verifier key of the hub's log.
+        clock: Tells the time.
+        patience: How long to wait after what.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        hub: Hub,
+        source: Source,
+        catalogue: Catalogue,
+        channels: Sequence[Channel],
+        identity: Identity,
+        log_key: str,
+        clock: Clock,
+        patience: Patience | None = None,
+    ) -> None:
+        patience = patience or Patience()
+        key = LogKey.parse(log_key)
+        self.store = store
+        self.directories = Directories(source, identity.network, log_key, clock)
+        self.outbox = Outbox(store, hub, self.directories, catalogue, identity, key, clock, patience)
+        self.runner = Runner(
+            store, hub, self.directories, catalogue, channels, identity, key, clock, patience
+        )
+        self.receipts = Receipts(store, hub, identity, clock, patience)
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.outbox.run(), name="outbox")
+            group.create_task(self.runner.run(), name="runner")
+            group.create_task(self.receipts.run(), name="receipts")
+
+
+async def run_node(
+    config: NodeConfig, ready: Callable[[int], None] | None = None, *, clock: Clock | None = None
+) -> None:
+    """Run the node until cancelled; call `ready` with the port of its health page once it works.
+
+    Raises:
+        BadConfiguration: The configuration, a key or the directory cannot be used, or another node runs.
+        StoreUnavailable: The store cannot be opened.
+    """
+    clock = clock or SystemClock()
+    address = config.joined
+    identity = load_identity(config)
+    context = pinned_context(
+        bytes.fromhex(address.pin),
+        config.path(config.keys.certificate),
+        config.path(config.keys.tls),
+        config.path(address.authority),
+    )
+    catalogue = load_catalogue()
+    with Store.open(config.store_path, sole=True) as store:
+        async with HttpHub(address.url, context) as hub:
+            node = Node(
+                store,
+                hub,
+                directory_source(config),
+                catalogue,
+                make_channels(config, catalogue),
+                identity,
+                address.log_key,
+                clock,
+            )
+            # A directory that cannot be used is found now, not when the first notice comes.
+            await node.directories.newest()
+            health = HealthPage(config.health.port, partial(snapshot, store), clock)
+
+            def listening(port: int) -> None:
+                log_line.info("node.ready", member=config.member, network=config.network, port=port)
+                if ready is not None:
+                    ready(port)
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(node.run(), name="node")
+                group.create_task(health.run(listening), name="health")
+
+
+def directory_source(config: NodeConfig) -> FolderDirectory:
+    """Return where the node's directories come from."""
+    return FolderDirectory(config.path(config.directory), config.path(config.archive))
+
+
+def load_identity(config: NodeConfig) -> Identity:
+    """Return who this node is, with its keys.
+
+    Raises:
+        BadConfiguration: A key cannot be read.
+    """
+    countersign = config.keys.countersign
+    return Identity(
+        member=config.member,
+        network=config.network,
+        signer=_load_key(config, config.keys.sign),
+        countersigner=None if countersign is None else _load_key(config, countersign),
+    )
+
+
+def leading_region(config: NodeConfig) -> Region:
+    """Return the region that the member's notices lead in if they name none.
+
+    Raises:
+        BadConfiguration: Neither the configuration nor the directory tells.
+    """
+    if config.leading_region is not None:
+        return config.leading_region
+    member = directory_source(config).load().members.get(config.member)
+    if member is None or not member.regions:
+        raise BadConfiguration("the member is not in the directory; name a region", field="region")
+    return member.regions[0]
+
+
+def make_channels(config: NodeConfig, catalogue: Catalogue) -> list[Channel]:
+    """Return the configured channels."""
+    return [
+        FolderChannel(
+            config.path(each.path),
+            page_of(catalogue, config.member),
+            languages=each.languages,
+            statuses=each.taken,
+            name=name,
+        )
+        for name, each in config.channels.items()
+    ]
+
+
+def _load_key(config: NodeConfig, relative: Path) -> PrivateKey:
+    path = config.path(relative)
+    try:
+        return PrivateKey.from_pem(path.read_bytes())
+    except OSError as error:
+        raise BadConfiguration(f"the key cannot be read: {error.strerror}", field=str(path)) from None
+    except ValueError as error:
+        raise BadConfiguration(str(error), field=str(path)) from None

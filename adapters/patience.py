@@ -1,0 +1,48 @@
+"""How long a node waits: after a failure, for work, for the hub's log to catch up.
+
+Waiting is the only thing here that takes time, so tests hand in a `sleep` that moves their clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+
+FIRST_SECONDS = 0.25
+LONGEST_SECONDS = 60.0
+LOOK_SECONDS = 0.1
+LONGEST_IDLE_SECONDS = 2.0
+
+
+class Patience:
+    """Back-off with jitter, and a wait that work cuts short.
+
+    Args:
+        sleep: Waits some seconds.
+        chance: A number from 0 to 1, another each time: members that failed together must not all come
+            back together.
+        longest_seconds: The longest wait after a failure.
+    """
+
+    def __init__(
+        self,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        chance: Callable[[], float] | None = None,
+        longest_seconds: float = LONGEST_SECONDS,
+    ) -> None:
+        self._sleep = sleep
+        self._chance = chance or secrets.SystemRandom().random
+        self._longest = longest_seconds
+
+    async def after_failure(self, failures: int) -> None:
+        """Wait after so many failures in a row: twice as long each time, and a random part of it."""
+        longest = min(FIRST_SECONDS * 2 ** min(failures, 32), self._longest)
+        await self._sleep(longest * (0.5 + self._chance() / 2))
+
+    async def idle(self, rounds: int, wake: Callable[[], bool]) -> None:
+        """Wait for work; the longer there was none the longer, but `wake` ends it."""
+        seconds = min(LOOK_SECONDS * 1.5 ** min(rounds, 16), LONGEST_IDLE_SECONDS)
+        while seconds > 0 and not wake():
+            await self._sleep(min(LOOK_SECONDS, seconds))
+            seconds -= LOOK_SECONDS

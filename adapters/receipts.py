@@ -1,0 +1,117 @@
+"""Receipts: the member says, signed, what became of each delivery.
+
+Up to 1,024 deliveries under one signature.  A receipt is kept as signed before it is sent, so that
+sending it again sends the same bytes; it is sent until the hub confirms it.
+"""
+
+from __future__ import annotations
+
+from adapters.alarms import Alarms
+from adapters.hub import Hub
+from adapters.identity import Identity
+from adapters.incoming import Incoming
+from adapters.outgoing import SEND_AGAIN, SIGN_AGAIN, code_to_keep
+from adapters.patience import Patience
+from adapters.store import Store
+from broker.clock import Clock
+from broker.core.errors import Refused, TooMany, Unavailable
+from broker.core.keys import new_salt
+from broker.core.limits import MOST_RECEIPT_DELIVERIES
+from broker.core.model import Receipt
+from broker.core.records import encode
+from broker.core.signing import sign_receipt
+from broker.telemetry import logger_of
+
+A_REQUEST = 64
+
+log_line = logger_of("receipts")
+
+
+class Receipts:
+    """Signs and sends receipts.
+
+    Args:
+        store: The node's store.
+        hub: The hub.
+        identity: Who signs.
+        clock: Tells the time.
+        patience: How long to wait after what.
+    """
+
+    def __init__(self, store: Store, hub: Hub, identity: Identity, clock: Clock, patience: Patience) -> None:
+        self._incoming = Incoming(store)
+        self._hub = hub
+        self._identity = identity
+        self._clock = clock
+        self._patience = patience
+        self._alarms = Alarms(store, clock)
+
+    async def run(self) -> None:
+        """Work for ever; whatever fails is tried again, later and later."""
+        failures = 0
+        idle = 0
+        while True:
+            try:
+                progressed = await self.step()
+            except (Unavailable, Refused) as error:
+                failures += 1
+                if not isinstance(error, Unavailable | TooMany):
+                    self._alarms.sound("receipts.blocked", error.code, error.field or "")
+                await self._patience.after_failure(failures)
+            else:
+                failures = 0
+                idle = 0 if progressed else idle + 1
+                if not progressed:
+                    await self._patience.idle(idle, lambda: bool(self._incoming.owed(1)))
+
+    async def step(self) -> bool:
+        """Sign what is owed, send what is signed, and say whether there was anything.
+
+        Raises:
+            Unavailable: The hub or the store cannot do it now.
+            Refused: The hub will not take any of ours now.
+        """
+        while owed := self._incoming.owed(MOST_RECEIPT_DELIVERIES):
+            receipt = Receipt(
+                salt=new_salt(),
+                member=self._identity.member,
+                deliveries=tuple(sorted({each.delivery for each in owed})),
+                event=owed[0].event,
+                channel=owed[0].channel,
+                code=owed[0].code,
+                at=self._clock.now(),
+            )
+            receipted = sign_receipt(
+                receipt, self._identity.network, self._identity.signer, self._identity.countersigner
+            )
+            self._incoming.sign(owed, encode(receipted))
+        unsent = self._incoming.unsent_receipts(A_REQUEST)
+        if not unsent:
+            return False
+        try:
+            await self._hub.receipts([signed for _, signed in unsent])
+        except Refused as error:
+            if error.code in SEND_AGAIN:
+                raise
+            # One of them is at fault; it holds up no other.
+            for number, signed in unsent:
+                await self._send_one(number, signed)
+        else:
+            self._incoming.settle([number for number, _ in unsent])
+            log_line.info("receipts.sent", count=len(unsent))
+        return True
+
+    async def _send_one(self, number: int, signed: bytes) -> None:
+        try:
+            await self._hub.receipts([signed])
+        except Refused as error:
+            if error.code in SEND_AGAIN:
+                raise
+            if error.code in SIGN_AGAIN:
+                # The key has changed since: the deliveries are still owed a receipt.
+                self._incoming.unsign(number)
+                raise
+            self._incoming.settle([number], code_to_keep(error.code))
+            self._alarms.sound("receipt.refused", code_to_keep(error.code), str(number))
+        else:
+            self._incoming.settle([number])

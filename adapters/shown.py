@@ -1,0 +1,84 @@
+"""A delivery as JSON: what channels hand to programs and commands print with `--json`.
+
+Decides the names and forms that other systems build on; they are stable.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapters.channels import Item
+from broker.core.model import Ground, Obligations, Slot
+from broker.core.notice import Notice
+from broker.core.notice_json import time_to_json, values_to_json
+
+
+def shown(item: Item) -> dict[str, Any]:
+    """Return a delivery as plain values."""
+    head, header = item.head, item.notice.header
+    return {
+        "delivery": item.id.hex(),
+        "statement": item.notice.statement.hex(),
+        "reference": item.notice.reference,
+        "type": header.notice_type,
+        "status": header.status.name,
+        "act": header.act.name,
+        "originator": header.originator,
+        "lane": head.lane,
+        "sequence": head.sequence,
+        "issued_at": time_to_json(header.issued_at),
+        "decided_at": time_to_json(head.decided_at),
+        "region": header.region.slug,
+        "regions_concerned": [each.slug for each in header.regions_concerned],
+        "countries": header.countries,
+        "tlp": header.tlp.name,
+        "handling": header.handling.name,
+        "purpose": header.purpose,
+        "subjects": header.subjects,
+        "campaign": header.campaign,
+        "addressees": header.addressees,
+        "references": [each.hex() for each in header.references],
+        "effective_until": _time(header.effective_until),
+        "retain_until": _time(header.retain_until),
+        "feedback_due": _time(header.feedback_due),
+        "slots": {slot.label: state_of(item.notice, slot) for slot in Slot},
+        "notice": {
+            name: value
+            for slot in Slot
+            if slot in item.notice.values
+            for name, value in values_to_json(item.notice.notice_type, item.notice.values[slot]).items()
+        },
+        "grounds": [_ground(each) for each in head.grounds],
+        "obligations": _obligations(head.obligations),
+        "directory": head.directory.hex(),
+        "log": {"leaf": item.leaf, "size": item.size},
+    }
+
+
+def state_of(notice: Notice, slot: Slot) -> str:
+    """Return whether a slot is `shown`, shown and `empty`, `sealed` to others, or `withheld`."""
+    for disclosure in notice.envelope.disclosures:
+        if disclosure.slot is slot:
+            return "shown" if disclosure.value else "empty"
+    return "sealed" if any(each.slot is slot for each in notice.envelope.sealed) else "withheld"
+
+
+def _time(at: int | None) -> str | None:
+    return None if at is None else time_to_json(at)
+
+
+def _ground(ground: Ground) -> dict[str, Any]:
+    return {"agreement": ground.agreement, "version": ground.version, "digest": ground.digest.hex()}
+
+
+def _obligations(owed: Obligations) -> dict[str, Any]:
+    return {
+        "retain_until": _time(owed.retain_until),
+        "feedback_due": _time(owed.feedback_due),
+        "handling": owed.handling.name,
+        "onward": {
+            "domestic": owed.onward_domestic.name,
+            "community": owed.onward_community.name,
+            "third_country": owed.onward_third_country.name,
+        },
+    }
