@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -47,11 +47,11 @@ from broker.core.model import (
 )
 from broker.core.note import LogSigner
 from broker.core.notice import draft
-from broker.core.records import decode, delivery_id, encode, statement_id, unframe
+from broker.core.records import decode, delivery_id, encode, framed, partition_of, statement_id, unframe
 from broker.core.signing import sign_header, sign_receipt
 from broker.core.wire import FeedItem, Outcome
-from broker.log import Log, Partition, open_log
-from broker.log.topics import DECISIONS, FOLLOWED, REFUSALS
+from broker.log import Log, Partition, Record, open_log
+from broker.log.topics import DECISIONS, FOLLOWED, PARTITIONS_PER_REGION, REFUSALS, notices_topic
 from broker.services.current import CurrentDirectory
 from broker.services.dispatcher import Dispatcher
 from broker.services.following import Tail
@@ -248,13 +248,15 @@ class World:
         for task in self._tasks:
             task.cancel()
         try:
-            await self._group.__aexit__(kind, error, trace)
+            # A failed assertion is shown as such; only when a service failed does the group speak.
+            cancelled = isinstance(error, asyncio.CancelledError)
+            await self._group.__aexit__(*((kind, error, trace) if cancelled else (None, None, None)))
         finally:
             await self._opened.__aexit__(None, None, None)
 
-    def services(self) -> Sequence[Callable[[], Awaitable[None]]]:
+    def services(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """Return what runs in the background."""
-        return [self.dispatcher.run, self.sequencer.run, self.ledger.run]  # type: ignore[return-value]
+        return [self.dispatcher.run, self.sequencer.run, self.ledger.run]
 
     async def settle(self) -> None:
         """Return when everything that follows from what was published is in the log and published."""
@@ -345,9 +347,9 @@ class World:
     # --- what members do ------------------------------------------------------------------------
 
     def compose(self, member: str, content: Content, **fields: Any) -> bytes:
-        """Return an encoded envelope with the next number of the member's stream, whatever it is made of.
+        """Return an encoded envelope with the next number of the member's stream.
 
-        `fields` are those of the header; also `signer`, `network`, and `disclosures` instead of the right ones.
+        `fields` are those of the header; also `signer`, `network`, `disclosures` in place of the right ones.
         """
         person = self.people[member]
         signer = fields.pop("signer", person.signer)
@@ -394,6 +396,15 @@ class World:
         """Hand envelopes to the gateway in one request of the member."""
         await self.directory.refresh()
         return (await self.gateway.publish(member, envelopes)).results
+
+    async def store(self, member: str, envelope: bytes) -> bytes:
+        """Store an envelope as the gateway stores what it took, without asking it; return its statement."""
+        header = decode(Header, decode(Envelope, envelope).header)
+        statement = statement_id(decode(Envelope, envelope).header)
+        number = partition_of(member, PARTITIONS_PER_REGION)
+        partition = Partition(notices_topic(header.region), number)
+        await self.log.append([Record(partition, statement, framed(Envelope, envelope))])
+        return statement
 
     async def publish(self, member: str, content: Content, **fields: Any) -> Sent:
         """Compose a notice and hand it to the gateway."""

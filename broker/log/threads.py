@@ -12,7 +12,7 @@ import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -211,6 +211,7 @@ class ReadPool:
         self._room = asyncio.Semaphore(READS_QUEUED)
         self._own = threading.local()
         self._stores: list[Store] = []
+        self._running: set[Future[Any]] = set()
 
     async def read(self, spans: Sequence[tuple[Partition, int, int]], limit: int) -> list[Stored]:
         """Return up to `limit` records of the spans (partition, its number in the file, first offset).
@@ -238,15 +239,26 @@ class ReadPool:
         return await self._call(Store.load)
 
     async def close(self) -> None:
-        """Close the connections, unless a read never comes back."""
+        """Close the connections once no read uses them; those of a read that never comes back stay open."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        # Whoever waited for a read may be gone, and its thread still be at work in SQLite.
+        running = [asyncio.wrap_future(each) for each in list(self._running) if not each.done()]
+        if running:
+            done, late = await asyncio.wait(running, timeout=self._step)
+            for each in done:
+                each.cancelled() or each.exception()
+            if late:
+                return
         for store in self._stores:
             store.close()
 
     async def _call(self, function: Callable[[Store], _T]) -> _T:
         try:
             async with asyncio.timeout(self._step), self._room:
-                return await asyncio.get_running_loop().run_in_executor(self._threads, self._with, function)
+                future = self._threads.submit(self._with, function)
+                self._running.add(future)
+                future.add_done_callback(self._running.discard)
+                return await asyncio.wrap_future(future)
         except TimeoutError:
             raise LogUnavailable(f"the disk did not answer within {self._step:g} s") from None
 
