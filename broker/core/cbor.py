@@ -24,7 +24,11 @@ _FLOATS = {25: ">e", 26: ">f", 27: ">d"}
 
 
 def encode(value: Any) -> bytes:
-    """Return the one encoding of a value made of integers, bytes, text, lists, maps and None."""
+    """Return the one encoding of a value made of integers, bytes, text, lists, and maps with integer keys.
+
+    The library sorts keys by length first, as RFC 7049 did.  For keys of one sign, which is all that we
+    write, that is the order of RFC 8949 too.
+    """
     return cbor2.dumps(value, canonical=True)
 
 
