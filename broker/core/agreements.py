@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import reduce
 from typing import TypeAlias
 
 from broker.core.agreement_text import parse_agreement, warnings_of
 from broker.core.clauses import EVERY_PARTY, PERSONAL_SLOTS, Agreement, Grant, Mode, Terms
 from broker.core.directory import Directory
-from broker.core.model import Act, Ground, Header, Obligations, Slot
+from broker.core.model import Act, Ground, Header, Obligations, Onward, Slot
 
 __all__ = [
     "Agreement",
@@ -162,7 +163,7 @@ def decide(header: Header, recipient: str, directory: Directory, context: Contex
     return Share(
         frozenset().union(*(given_slots(agreement, grant, context.at) for agreement, grant in applying)),
         grounds_in_order(agreement.ground for agreement, _ in applying),
-        obligations_of([grant.terms for _, grant in applying], header, context.at),
+        obligations_of(tuple(grant.terms for _, grant in applying), header, context.at),
     )
 
 
@@ -238,19 +239,19 @@ def subject_keys(header: Header) -> frozenset[str]:
     return frozenset(keys)
 
 
-def obligations_of(terms: Iterable[Terms], header: Header, at: int) -> Obligations:
+def obligations_of(terms: Sequence[Terms], header: Header, at: int) -> Obligations:
     """Return the strictest of what the header and at least one set of terms ask for."""
-    terms = list(terms)
-    retain = [at + each.retention_days * DAY for each in terms if each.retention_days is not None]
-    feedback = [at + each.feedback_hours * HOUR for each in terms if each.feedback_hours is not None]
-    return Obligations(
-        retain_until=_earliest([header.retain_until, *retain]),
-        feedback_due=_earliest([header.feedback_due, *feedback]),
-        handling=header.handling,
-        onward_domestic=min(each.onward_domestic for each in terms),
-        onward_community=min(each.onward_community for each in terms),
-        onward_third_country=min(each.onward_third_country for each in terms),
-    )
+    retain_until, feedback_due = header.retain_until, header.feedback_due
+    domestic = community = third_country = Onward.ALLOW
+    for each in terms:
+        if each.retention_days is not None:
+            retain_until = _earlier(retain_until, at + each.retention_days * DAY)
+        if each.feedback_hours is not None:
+            feedback_due = _earlier(feedback_due, at + each.feedback_hours * HOUR)
+        domestic = min(domestic, each.onward_domestic)
+        community = min(community, each.onward_community)
+        third_country = min(third_country, each.onward_third_country)
+    return Obligations(retain_until, feedback_due, header.handling, domestic, community, third_country)
 
 
 def grounds_in_order(grounds: Iterable[Ground]) -> tuple[Ground, ...]:
@@ -320,7 +321,7 @@ def _as_before(header: Header, recipient: str, context: Context) -> Verdict:
         frozenset.intersection(*(share.slots for share in before)),
         grounds_in_order(ground for share in before for ground in share.grounds),
         Obligations(
-            retain_until=_earliest([header.retain_until, *(each.retain_until for each in owed)]),
+            retain_until=reduce(_earlier, (each.retain_until for each in owed), header.retain_until),
             feedback_due=header.feedback_due,
             handling=max(header.handling, *(each.handling for each in owed)),
             onward_domestic=min(each.onward_domestic for each in owed),
@@ -337,5 +338,7 @@ def _references(header: Header, context: Context) -> Iterator[Reference]:
             yield reference
 
 
-def _earliest(times: Iterable[int | None]) -> int | None:
-    return min((time for time in times if time is not None), default=None)
+def _earlier(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)

@@ -27,7 +27,7 @@ from broker.core.agreements import (
 )
 from broker.core.clauses import EVERY_PARTY, Agreement, Grant, Mode, Terms
 from broker.core.directory import Directory
-from broker.core.model import Ground, Header, Obligations, Slot, Status
+from broker.core.model import Ground, Header, Slot, Status
 
 MAX_KEPT_PARTITIONS = 256
 """Partitions kept for a group of grants; as many as there are kinds of notices, a handful in practice."""
@@ -83,7 +83,15 @@ class _Part:
     slots: frozenset[Slot]
     sealed: frozenset[Slot]
     grounds: tuple[Ground, ...]
-    terms: Terms
+    terms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Partition:
+    """All members that are reached, and the few different terms on which they are."""
+
+    parts: tuple[_Part, ...] = ()
+    terms: tuple[Terms, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,7 @@ class _Group:
     """The grants for one kind of notice, and the partitions that they led to."""
 
     reaches: list[_Reach] = field(default_factory=list)
-    partitions: dict[tuple[tuple[int, frozenset[Slot]], ...], tuple[_Part, ...]] = field(default_factory=dict)
+    partitions: dict[tuple[tuple[int, frozenset[Slot]], ...], _Partition] = field(default_factory=dict)
 
 
 class Index:
@@ -109,14 +117,11 @@ class Index:
         """Return what each member gets; who is not named gets nothing (`decide` says why)."""
         if header.act in FOLLOWING_ACTS:
             return dict(self._followed(header, context))
+        partition = self._partition_of(header, context)
+        owed = [obligations_of((terms,), header, context.at) for terms in partition.terms]
         shares: dict[str, Share] = {}
-        owed: dict[Terms, Obligations] = {}
-        for part in self._parts(header, context):
-            terms = part.terms
-            obligations = owed.get(terms)
-            if obligations is None:
-                obligations = owed[terms] = obligations_of([terms], header, context.at)
-            share = Share(part.slots, part.grounds, obligations)
+        for part in partition.parts:
+            share = Share(part.slots, part.grounds, owed[part.terms])
             for member in part.members:
                 shares[member] = share
         if header.addressees:
@@ -131,7 +136,7 @@ class Index:
         return frozenset().union(
             *(
                 part.sealed
-                for part in self._parts(header, context)
+                for part in self._partition_of(header, context).parts
                 if not reached or not reached.isdisjoint(part.members)
             )
         )
@@ -153,10 +158,10 @@ class Index:
             if isinstance(verdict, Share):
                 yield member, verdict
 
-    def _parts(self, header: Header, context: Context) -> Sequence[_Part]:
+    def _partition_of(self, header: Header, context: Context) -> _Partition:
         group = self._groups.get((header.originator, header.notice_type, header.status))
         if group is None:
-            return ()
+            return _Partition()
         at = context.at
         subjects = subject_keys(header)
         applying: list[_Applying] = []
@@ -172,15 +177,15 @@ class Index:
         if not general:
             return _partition(applying)
         key = tuple((reach.number, slots) for reach, slots, _ in applying)
-        parts = group.partitions.get(key)
-        if parts is None:
+        partition = group.partitions.get(key)
+        if partition is None:
             if len(group.partitions) >= MAX_KEPT_PARTITIONS:
                 group.partitions.clear()
-            parts = group.partitions[key] = _partition(applying)
-        return parts
+            partition = group.partitions[key] = _partition(applying)
+        return partition
 
 
-def _partition(applying: Iterable[_Applying]) -> tuple[_Part, ...]:
+def _partition(applying: Iterable[_Applying]) -> _Partition:
     """Return the members that are reached, those together that the same grants reach."""
     reached: dict[str, list[tuple[_Reach, frozenset[Slot]]]] = {}
     for reach, slots, receivers in applying:
@@ -190,15 +195,19 @@ def _partition(applying: Iterable[_Applying]) -> tuple[_Part, ...]:
     by_grants: dict[tuple[int, ...], list[str]] = {}
     for member, grants in reached.items():
         by_grants.setdefault(tuple(reach.number for reach, _ in grants), []).append(member)
-    parts: dict[tuple[frozenset[Slot], frozenset[Slot], tuple[Ground, ...], Terms], list[str]] = {}
+    terms: dict[Terms, int] = {}
+    parts: dict[tuple[frozenset[Slot], frozenset[Slot], tuple[Ground, ...], int], list[str]] = {}
     for members in by_grants.values():
         grants = reached[members[0]]
         slots = frozenset().union(*(each for _, each in grants))
         seal = frozenset().union(*(reach.grant.seal for reach, _ in grants))
         grounds = grounds_in_order(reach.agreement.ground for reach, _ in grants)
-        terms = _strictest([reach.grant.terms for reach, _ in grants])
-        parts.setdefault((slots, seal & slots, grounds, terms), []).extend(members)
-    return tuple(_Part(tuple(sorted(members)), *what) for what, members in parts.items())
+        strictest = _strictest([reach.grant.terms for reach, _ in grants])
+        what = (slots, seal & slots, grounds, terms.setdefault(strictest, len(terms)))
+        parts.setdefault(what, []).extend(members)
+    return _Partition(
+        tuple(_Part(tuple(sorted(members)), *what) for what, members in parts.items()), tuple(terms)
+    )
 
 
 def _strictest(terms: Sequence[Terms]) -> Terms:
