@@ -314,6 +314,10 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         note("stopped")
         return 130
+    except BrokenPipeError:
+        # Whoever read our answer has had enough; what is left in the buffer must not complain at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.HELD
     except OSError as error:
         if debug:
             raise

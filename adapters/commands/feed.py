@@ -1,0 +1,151 @@
+"""`halong feed`: what arrived at this node, as its own store tells it; needs no hub and no running node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from adapters.commands.options import dir_option
+from adapters.incoming import Received
+from adapters.member_folder import NodeFolder, open_folder
+from adapters.status import snapshot
+from broker.core.model import Delivery, DeliveryHead
+from broker.core.notice_json import time_to_json
+from broker.core.records import decode
+from broker.terminal import Command, Exit, answer, clean, json_option, note, say, style, table
+
+LOOK_SECONDS = 0.3
+PAGE = 500
+
+_COLOURS = {"delivered": "green", "accepted": "cyan", "erased": "white", "quarantined": "red"}
+
+
+@click.command(
+    "feed",
+    cls=Command,
+    examples=[
+        "halong feed --dir jp",
+        "halong feed --dir jp --follow",
+        "halong feed --dir jp --after 120 -n 1000 --json | jq '.items[].reference'",
+    ],
+)
+@click.option("-n", "count", default=20, show_default=True, help="How many at most; the latest ones.")
+@click.option("--after", type=int, help="Begin after this place instead of at the latest.")
+@click.option("--follow", is_flag=True, help="Go on with what arrives, until stopped.")
+@dir_option
+@json_option
+def feed(count: int, after: int | None, follow: bool, folder: Path, as_json: bool) -> int:
+    """Show what arrived at this node: reference, type, which slots, under which agreement, what is asked.
+
+    With --follow and --json each delivery is one line.
+    """
+    with open_folder(folder) as node:
+        start = max(node.incoming.place() - count, 0) if after is None else after
+        received = node.incoming.received(after=start, limit=count)
+        if as_json and not follow:
+            answer(
+                {
+                    "member": node.config.member,
+                    "items": [_object(each) for each in received],
+                    "place": _last(received, start),
+                }
+            )
+            return Exit.HELD
+        _print(received, as_json=as_json)
+        if follow:
+            # Ctrl-C is how one stops to follow: a good end.
+            with suppress(KeyboardInterrupt):
+                for fresh in _follow(node, _last(received, start)):
+                    _print(fresh, as_json=as_json)
+        elif not received:
+            _say_why_nothing(node)
+    return Exit.HELD
+
+
+def _follow(node: NodeFolder, place: int) -> Iterator[list[Received]]:
+    while True:
+        received = node.incoming.received(after=place, limit=PAGE)
+        if received:
+            place = received[-1].place
+            yield received
+        elif not node.store.changed_by_others():
+            time.sleep(LOOK_SECONDS)
+
+
+def _last(received: list[Received], start: int) -> int:
+    return received[-1].place if received else start
+
+
+def _head(received: Received) -> DeliveryHead:
+    return decode(DeliveryHead, decode(Delivery, received.content).head)
+
+
+def _object(received: Received) -> dict[str, Any]:
+    head = _head(received)
+    due = head.obligations.feedback_due
+    return {
+        "place": received.place,
+        "delivery": received.id.hex(),
+        "statement": received.statement.hex(),
+        "reference": received.reference,
+        "type": received.notice_type,
+        "state": received.state,
+        "code": received.code,
+        "lane": received.lane,
+        "sequence": received.sequence,
+        "slots": [slot.label for slot in head.slots],
+        "agreements": [f"{ground.agreement}/{ground.version}" for ground in head.grounds],
+        "decided_at": time_to_json(head.decided_at),
+        "taken_at": time_to_json(received.taken_at),
+        "feedback_due": None if due is None else time_to_json(due),
+        "leaf": received.leaf,
+    }
+
+
+def _print(received: list[Received], *, as_json: bool) -> None:
+    if as_json:
+        for each in received:
+            click.echo(msgspec.json.encode(_object(each)))
+        return
+    for line in table([_line(each) for each in received]):
+        say(line)
+
+
+def _line(received: Received) -> tuple[str, ...]:
+    head = _head(received)
+    state = received.state if received.code is None else f"{received.state}: {received.code}"
+    due = head.obligations.feedback_due
+    return (
+        style(str(received.place).rjust(5), dim=True),
+        _local(received.taken_at),
+        style(
+            clean((received.reference or received.statement.hex()[:12]).removeprefix("halong:")), bold=True
+        ),
+        clean(received.notice_type or ""),
+        style(state, fg=_COLOURS.get(received.state, "white")),
+        " ".join(slot.label for slot in head.slots),
+        style("by " + " ".join(f"{each.agreement}/{each.version}" for each in head.grounds), dim=True),
+        "" if due is None else f"feedback by {_local(due)}",
+    )
+
+
+def _local(at: int) -> str:
+    """Return a time on this machine's clock, with its offset from UTC."""
+    return datetime.fromtimestamp(at / 1000, UTC).astimezone().strftime("%m-%d %H:%M%z")
+
+
+def _say_why_nothing(node: NodeFolder) -> None:
+    now = snapshot(node.store)
+    if now.held is not None:
+        note(f"nothing arrived yet; the feed stands still: {now.held_code}")
+    elif now.reached_at is None:
+        note("nothing arrived yet, and the hub was never reached: does `halong member` run?")
+    else:
+        note("nothing arrived yet")

@@ -1,0 +1,100 @@
+"""`halong member`: run a member's node; `member join`: take the hub's welcome."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from adapters.commands.options import dir_option
+from broker.terminal import (
+    READABLE,
+    Command,
+    Group,
+    answer,
+    confirm,
+    json_option,
+    note,
+    say,
+    style,
+    table,
+    yes_option,
+)
+
+
+@click.group(
+    "member",
+    cls=Group,
+    invoke_without_command=True,
+    examples=["halong member --dir vn", "halong member join vn-welcome.json --dir vn"],
+)
+@dir_option
+@click.pass_context
+def member(context: click.Context, folder: Path) -> None:
+    """Run the node in a folder that `halong init member` made, until it is stopped.
+
+    It signs and sends what is queued, takes what arrives, checks all of it again and hands it on.  One line
+    on stdout says that it works; the lines on stderr are its log, JSON unless a terminal reads them.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from adapters.configuration import load_node_config
+    from adapters.node import run_node
+    from broker.running import run_until_stopped
+    from broker.telemetry import configure
+
+    config = load_node_config(folder)
+    configure(as_json=not sys.stderr.isatty())
+
+    def ready(port: int) -> None:
+        say(f"ready  {config.member} of {config.network}  health 127.0.0.1:{port}")
+
+    run_until_stopped(run_node(config, ready))
+
+
+@member.command(
+    "join",
+    cls=Command,
+    examples=["halong member join welcome.json --dir vn", "halong member join welcome.json --dir vn --yes"],
+)
+@click.argument("welcome", type=READABLE)
+@dir_option
+@yes_option
+@json_option
+def join(welcome: Path, folder: Path, yes: bool, as_json: bool) -> None:
+    """Take the hub's WELCOME: install the certificate, pin hub and log, copy the directory.
+
+    Compare its fingerprint with the hub's operator by telephone the first time: what it pins is what this
+    node will believe.  A later welcome brings the directory up to date, also while the node runs.
+    """
+    from adapters.configuration import load_node_config
+    from adapters.member_folder import check_welcome, install
+    from broker.directory.joining import fingerprint
+
+    data = welcome.read_bytes()
+    config = load_node_config(folder)
+    checked = check_welcome(config, data)
+    first = config.hub is None
+    pins = config.hub is None or config.hub.pin != checked.pin
+    rows = [
+        ("hub", checked.url),
+        ("its key", checked.pin[:16]),
+        ("log key", checked.log_key),
+        ("members", str(sum(name.startswith("members/") for name in checked.directory))),
+        ("agreements", str(sum(name.startswith("agreements/") for name in checked.directory))),
+        ("welcome", fingerprint(data)),
+    ]
+    note(f"{style(checked.member, bold=True)} is welcome in {checked.network}")
+    for line in table(rows):
+        note(line)
+    if pins:
+        confirm("Pin this hub?", yes=yes)
+    install(config, checked)
+    if as_json:
+        answer({"member": checked.member, "network": checked.network, "hub": checked.url, "first": first})
+        return
+    done = style("joined" if first else "brought up to date", fg="green")
+    say(f"{done} {checked.member} of {checked.network}")
+    if first:
+        note(f"next: halong doctor --dir {folder}, then halong member --dir {folder}")

@@ -1,0 +1,264 @@
+"""`halong publish`: notices from files, or from a table by a map, into the queue of this node.
+
+The node signs and sends what is queued; this command needs neither keys nor the hub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from adapters.commands.options import dir_option
+from adapters.draft import Draft
+from adapters.importing import Importer, Tally, report_file
+from adapters.map_file import parse_map
+from adapters.mapping import Mapped, TableMap
+from adapters.member_folder import NodeFolder, open_folder
+from adapters.node import directory_source, leading_region
+from adapters.preview import Receiver, preview
+from adapters.table import CsvTable
+from broker.clock import SystemClock
+from broker.core.catalogue import Catalogue
+from broker.core.errors import AddresseeUnreached, BadConfiguration, Refused
+from broker.core.index import Index
+from broker.core.model import Region
+from broker.progress import progress
+from broker.terminal import (
+    READABLE,
+    Command,
+    Exit,
+    Stopped,
+    answer,
+    clean,
+    from_error,
+    json_option,
+    note,
+    say,
+    style,
+    table,
+)
+from schemas import code_list, load_catalogue
+
+SHOWN_REASONS = 8
+
+
+@click.command(
+    "publish",
+    cls=Command,
+    examples=[
+        "halong publish parcel.json --dry-run        # who would get it, and why",
+        "halong publish parcel.json waste.json --dir vn",
+        "halong publish --from declarations.csv --map declarations.toml",
+    ],
+)
+@click.argument("files", nargs=-1, type=READABLE)
+@click.option("--from", "table_path", type=READABLE, help="A table: CSV with a header line.")
+@click.option("--map", "map_path", type=READABLE, help="How its rows become notices.")
+@click.option(
+    "--report",
+    "report_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where rows go that cannot be notices, each with its reason; by default into the node's folder.",
+)
+@click.option("--dry-run", is_flag=True, help="Check everything, say who would get it, queue nothing.")
+@dir_option
+@json_option
+def publish(
+    files: tuple[Path, ...], table_path: Path | None, map_path: Path | None, report_path: Path | None,
+    dry_run: bool, folder: Path, as_json: bool,
+) -> int:  # fmt: skip
+    """Queue notices at this node, which signs and sends them.
+
+    From JSON files, one notice each; or from a table by a map: each flagged row becomes a notice, or a line
+    of the report with its reason.  A row that was queued before is never queued again, so a run that was
+    interrupted is simply run again.
+    """
+    if (table_path is None) != (map_path is None):
+        raise click.UsageError("--from and --map belong together")
+    if bool(files) == (table_path is not None):
+        raise click.UsageError("name files, or a table with --from and --map")
+    with open_folder(folder) as node:
+        desk = _Desk(node)
+        if table_path is None or map_path is None:
+            return _publish_files(desk, files, dry_run=dry_run, as_json=as_json)
+        mapping = parse_map(map_path.read_bytes(), str(map_path))
+        report = report_path or folder / "reports" / f"{mapping.id}.csv"
+        return _publish_table(desk, table_path, mapping, report, dry_run=dry_run, as_json=as_json)
+
+
+class _Desk:
+    """Where drafts are made and checked."""
+
+    def __init__(self, node: NodeFolder) -> None:
+        self.node = node
+        self.member = node.config.member
+        self.now = SystemClock().now()
+        self.catalogue: Catalogue = load_catalogue()
+        self.region: Region = leading_region(node.config)
+
+    def draft(self, obj: object, source: str | None = None) -> Draft:
+        """Return the draft that a JSON object describes."""
+        return Draft.from_json(
+            obj, self.catalogue, member=self.member, region=self.region, at=self.now, source=source
+        )
+
+    def preview(self, draft: Draft) -> list[Receiver]:
+        """Return who would get it, as far as this node's directory tells."""
+        index = Index(directory_source(self.node.config).load())
+        return preview(draft, self.member, self.catalogue, index, self.node.incoming, self.now)
+
+
+# --- files ----------------------------------------------------------------------------------------------
+
+
+def _publish_files(desk: _Desk, files: tuple[Path, ...], *, dry_run: bool, as_json: bool) -> int:
+    drafts = [_read(desk, path) for path in files]
+    previews = [_preview(desk, path, draft) for path, draft in zip(files, drafts, strict=True)]
+    queued = [None] * len(drafts) if dry_run else desk.node.outgoing.enqueue(drafts, desk.now)
+    if as_json:
+        notices = [
+            {
+                "file": str(path),
+                "type": draft.notice_type,
+                "queued": id_,
+                "receivers": [_receiver(receiver) for receiver in receivers],
+            }
+            for path, draft, receivers, id_ in zip(files, drafts, previews, queued, strict=True)
+        ]
+        answer({"member": desk.member, "dry_run": dry_run, "notices": notices})
+        return Exit.HELD
+    for path, draft, receivers in zip(files, drafts, previews, strict=True):
+        say(f"{style(str(path), bold=True)}  {draft.notice_type}, TLP {draft.tlp.name}")
+        for line in table([_receiver_line(receiver) for receiver in receivers]):
+            say(line)
+    if dry_run:
+        note("nothing was queued: --dry-run")
+    else:
+        say(f"{style('queued', fg='green')} {len(drafts)} at {desk.member}; its node signs and sends them")
+    return Exit.HELD
+
+
+def _read(desk: _Desk, path: Path) -> Draft:
+    try:
+        obj = msgspec.json.decode(path.read_bytes())
+    except msgspec.DecodeError as error:
+        raise BadConfiguration(f"not readable as JSON: {error}", field=str(path)) from None
+    try:
+        return desk.draft(obj)
+    except Refused as error:
+        raise _at(path, error) from None
+
+
+def _preview(desk: _Desk, path: Path, draft: Draft) -> list[Receiver]:
+    try:
+        return desk.preview(draft)
+    except AddresseeUnreached as error:
+        raise from_error(
+            error,
+            where=f"{path}: addressees",
+            next_step='name others, or add "partial": true to send it anyhow',
+        ) from None
+    except Refused as error:
+        raise _at(path, error) from None
+
+
+def _at(path: Path, error: Refused) -> Stopped:
+    return from_error(error, where=str(path) if error.field is None else f"{path}: {error.field}")
+
+
+def _receiver(receiver: Receiver) -> dict[str, Any]:
+    return {
+        "member": receiver.member,
+        "slots": receiver.slots,
+        "agreements": receiver.agreements,
+        "reason": receiver.reason.value if receiver.reason is not None else None,
+    }
+
+
+def _receiver_line(receiver: Receiver) -> tuple[str, str, str]:
+    agreements = ", ".join(receiver.agreements)
+    if receiver.reason is None:
+        return (
+            style(receiver.member, fg="green"),
+            " ".join(receiver.slots) or "header alone",
+            f"by {agreements}",
+        )
+    why = f"{receiver.reason.value}{f' of {agreements}' if agreements else ''}"
+    return style(receiver.member, dim=True), style("nothing", dim=True), style(f"clause {why}", dim=True)
+
+
+# --- tables ---------------------------------------------------------------------------------------------
+
+
+def _publish_table(
+    desk: _Desk, path: Path, mapping: TableMap, report_path: Path, *, dry_run: bool, as_json: bool
+) -> int:
+    csv = CsvTable(path, delimiter=mapping.delimiter, encoding=mapping.encoding)
+    desk.catalogue.current(mapping.notice_type)
+
+    def make_draft(mapped: Mapped) -> Draft:
+        return desk.draft(mapped.notice, mapped.source)
+
+    def store(drafts: Sequence[Draft]) -> Sequence[int | None]:
+        if dry_run:
+            return [None if desk.node.outgoing.knows_source(draft.source or "") else 0 for draft in drafts]
+        return desk.node.outgoing.enqueue(drafts, desk.now)
+
+    importer = Importer(mapping, code_list, desk.node.statement_of, make_draft, store, desk.now)
+    lines = csv.lines()
+    with report_file(report_path) as report, progress("rows") as tell:
+        tally = importer.run(csv, report, lambda rows: tell(rows, lines))
+    if as_json:
+        answer(_object(tally, path, mapping, report_path, dry_run=dry_run))
+    else:
+        _show(tally, mapping, report_path, dry_run=dry_run)
+    return Exit.HELD if tally.balanced else Exit.FAILED
+
+
+def _object(tally: Tally, path: Path, mapping: TableMap, report: Path, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "table": str(path),
+        "map": mapping.id,
+        "type": mapping.notice_type,
+        "dry_run": dry_run,
+        "rows": tally.rows,
+        "flagged": tally.flagged,
+        "notices": tally.notices,
+        "queued": 0 if dry_run else tally.queued,
+        "already": tally.already,
+        "reported": tally.reported,
+        "balanced": tally.balanced,
+        "report": str(report) if tally.reported else None,
+        "reasons": dict(tally.reasons.most_common()),
+        "flags": dict(tally.flags),
+    }
+
+
+def _show(tally: Tally, mapping: TableMap, report: Path, *, dry_run: bool) -> None:
+    say(
+        f"{style(f'{tally.flagged:,} flagged rows', bold=True)} = {tally.notices:,} in notices"
+        f" + {tally.reported:,} in the report   ({tally.rows:,} rows, {mapping.notice_type})"
+    )
+    rows = [
+        (
+            "would be queued" if dry_run else "queued now",
+            f"{tally.queued:,}",
+            "its node signs and sends them",
+        ),
+        ("queued before", f"{tally.already:,}", "never sent twice"),
+        ("in the report", f"{tally.reported:,}", str(report) if tally.reported else "none"),
+    ]
+    rows += [("", f"{count:,}", clean(reason)) for reason, count in tally.reasons.most_common(SHOWN_REASONS)]
+    rows += [
+        ("flagged codes", f"{count:,}", f"{clean(column)}: not in its list's edition; sent all the same")
+        for column, count in tally.flags.items()
+    ]
+    width = max(len(number) for _, number, _ in rows)
+    for line in table([(name, number.rjust(width), remark) for name, number, remark in rows]):
+        say(line)
+    if not tally.queued and tally.already:
+        say("nothing is new")

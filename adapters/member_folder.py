@@ -1,0 +1,212 @@
+"""The folder of a member's node: how it is made, how it joins, and how commands look into it.
+
+Keys are made here and stay here.  The commands that people type are `init`, `member`, `publish`, `feed`,
+`doctor`; the demo and tests use the same functions.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
+from adapters.incoming import Incoming
+from adapters.outgoing import Outgoing
+from adapters.store import Store
+from broker.core.directory import Member, MemberClass, MemberKey, TransportKey, Use
+from broker.core.errors import BadConfiguration
+from broker.core.keys import Algorithm, PrivateKey
+from broker.core.model import Region
+from broker.directory.certificates import key_digest, make_request
+from broker.directory.folder import directory_of_files
+from broker.directory.joining import Welcome, read_welcome, write_request
+from broker.files import make_private_folder, write_key, write_whole
+
+REQUEST_FILE = "join-request.json"
+
+MEMBER_TOML = """\
+# The node of member {member} in the network {network}.  Paths are relative to this file.
+# `halong doctor` checks it; `halong member join` writes the [hub] part and the directory.
+
+member = "{member}"
+network = "{network}"
+region = "{region}"              # what notices lead in that name no region
+directory = "directory"          # this node's own copy: what it does not allow is refused, whoever sends it
+archive = "directory-versions"
+store = "node.db"                # what is queued, signed and received; back it up with the keys
+
+[keys]                           # made here; nobody else ever needs them
+sign = "keys/sign.pem"           # signs notices and receipts
+tls = "keys/tls.pem"             # opens the connection to the hub
+certificate = "tls/member.pem"
+
+[health]                         # /health, /ready and /metrics, on the loopback address only
+port = {health_port}
+
+[channels.folder]                # each delivery as files: JSON, the signed bytes, a page in each language
+path = "inbox"
+statuses = ["ACTUAL"]            # add "EXERCISE" to take part in exercises
+languages = ["en", "vi"]
+"""
+
+HUB_PART = """
+[hub]                            # from the hub's welcome; a hub with another key is refused
+url = "{url}"
+pin = "{pin}"
+log_key = "{log_key}"
+authority = "tls/authority.pem"
+"""
+_HUB_PART = re.compile(r"\n*^\[hub\].*\n(?:(?!\[).*\n?)*", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPlan:
+    """What `halong init member` was told."""
+
+    id: str
+    name: str
+    member_class: MemberClass
+    regions: Sequence[Region]
+    network: str
+    health_port: int
+
+
+def make_member(folder: Path, plan: MemberPlan, now: int) -> bytes:
+    """Make a member's folder with fresh keys, and return its request to join (also written there).
+
+    Raises:
+        BadConfiguration: There is a member already; nothing was changed.
+    """
+    if (folder / MEMBER_FILE).exists() or (folder / "keys").exists():
+        raise BadConfiguration("there is a member here already", field=str(folder))
+    sign, tls = PrivateKey.generate(Algorithm.ED25519), PrivateKey.generate(Algorithm.ESP256)
+    member = Member(
+        id=plan.id,
+        name=plan.name,
+        member_class=plan.member_class,
+        regions=tuple(plan.regions),
+        keys=(MemberKey(sign.public.id, Use.SIGN, sign.public, now),),
+        transport_keys=(TransportKey(key_digest(tls.to_pem()), now),),
+    )
+    request = write_request(plan.network, member, make_request(plan.network, plan.id, tls.to_pem()), sign)
+    make_private_folder(folder / "keys")
+    write_key(folder / "keys/sign.pem", sign.to_pem())
+    write_key(folder / "keys/tls.pem", tls.to_pem())
+    write_whole(folder / REQUEST_FILE, request)
+    text = MEMBER_TOML.format(
+        member=plan.id, network=plan.network, region=plan.regions[0].slug, health_port=plan.health_port
+    )
+    write_whole(folder / MEMBER_FILE, text)
+    return request
+
+
+def check_welcome(config: NodeConfig, data: bytes) -> Welcome:
+    """Return a welcome that this node may take.
+
+    Raises:
+        BadConfiguration: It is not for this member, or pins something else than before.
+    """
+    welcome = read_welcome(data, config.member, key_digest(config.path(config.keys.tls).read_bytes()))
+    # 1. It is of the network that was asked.
+    if welcome.network != config.network:
+        raise BadConfiguration("the welcome is to another network", field="network")
+    # 2. Once pinned, the log's key cannot be changed by a file: that is what it is pinned against.
+    if config.hub is not None and config.hub.log_key != welcome.log_key:
+        raise BadConfiguration(
+            "the welcome names another log key than the pinned one", field=f"{MEMBER_FILE}: hub.log_key"
+        )
+    # 3. A directory that the node could not use never takes the place of one that it uses.
+    _check_directory(welcome)
+    return welcome
+
+
+def install(config: NodeConfig, welcome: Welcome) -> None:
+    """Install a welcome that was checked: certificate, what is pinned, and the directory of the day."""
+    write_whole(config.path(config.keys.certificate), welcome.certificate)
+    write_whole(config.root / "tls/authority.pem", welcome.authority)
+    files = {name: text.encode() for name, text in welcome.directory.items()}
+    _replace_folder(config.path(config.directory), files)
+    _write_hub_part(config.root, welcome)
+
+
+def _check_directory(welcome: Welcome) -> None:
+    files = {name: text.encode() for name, text in welcome.directory.items()}
+    if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
+        raise BadConfiguration("a file of the directory lies outside of it", field="directory")
+    directory = directory_of_files(files, bytes(32))
+    if (directory.network, directory.log_key) != (welcome.network, welcome.log_key):
+        raise BadConfiguration("the directory is of another network or log", field="directory")
+    if welcome.member not in directory.members:
+        raise BadConfiguration("the directory does not list this member", field="directory")
+
+
+def _replace_folder(folder: Path, files: dict[str, bytes]) -> None:
+    fresh, old = folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for name, data in files.items():
+        write_whole(fresh / name, data)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_hub_part(folder: Path, welcome: Welcome) -> None:
+    """Write the settings of the hub at the end of the file, in place of the last ones."""
+    path = folder / MEMBER_FILE
+    kept = _HUB_PART.sub("\n", path.read_text(encoding="utf-8")).rstrip("\n")
+    part = HUB_PART.format(url=welcome.url, pin=welcome.pin, log_key=welcome.log_key)
+    write_whole(path, f"{kept}\n{part}")
+
+
+# --- looking into a folder ------------------------------------------------------------------------------
+
+
+class NodeFolder:
+    """A node's folder as other processes of the machine use it."""
+
+    def __init__(self, config: NodeConfig, store: Store) -> None:
+        self.config = config
+        self.store = store
+        self.outgoing = Outgoing(store)
+        self.incoming = Incoming(store)
+
+    def statement_of(self, reference: str) -> str | None:
+        """Return the statement id (hex) of a reference or an id that is known at this node, or None."""
+        reference = reference.removeprefix("halong:")
+        row = self.store.row(
+            "SELECT statement FROM deliveries WHERE reference IN (?, ?)", reference, f"halong:{reference}"
+        )
+        if row is None:
+            originator, _, rest = reference.partition("/")
+            region, _, numbered = rest.partition("/")
+            stream, _, sequence = numbered.partition("/")
+            if originator != self.config.member or not sequence.isdecimal() or len(sequence) > 18:
+                return None
+            try:
+                number = Region[region.upper().replace("-", "_")]
+            except KeyError:
+                return None
+            row = self.store.row(
+                "SELECT id FROM statements WHERE region = ? AND stream = ? AND sequence = ?",
+                int(number), stream, int(sequence),
+            )  # fmt: skip
+        return None if row is None else row[0].hex()
+
+
+@contextmanager
+def open_folder(folder: Path) -> Iterator[NodeFolder]:
+    """Open a node's folder beside the node, which may run or not.
+
+    Raises:
+        BadConfiguration: There is no node here.
+        StoreUnavailable: Its store cannot be used now.
+    """
+    config = load_node_config(folder)
+    with Store.open(config.store_path) as store:
+        yield NodeFolder(config, store)

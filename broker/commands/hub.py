@@ -1,0 +1,210 @@
+"""`halong hub`: run it; `admit`, `welcome`, `agree`: who takes part, and under which agreements."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from broker.clock import SystemClock
+from broker.core.errors import BadConfiguration
+from broker.terminal import (
+    FOLDER,
+    READABLE,
+    Command,
+    Group,
+    answer,
+    confirm,
+    json_option,
+    note,
+    say,
+    style,
+    table,
+    yes_option,
+)
+
+dir_option = click.option(
+    "--dir",
+    "folder",
+    type=FOLDER,
+    default=Path(),
+    envvar="HALONG_DIR",
+    help="The hub's folder; this one, or $HALONG_DIR.",
+)
+
+
+@click.group(
+    "hub",
+    cls=Group,
+    invoke_without_command=True,
+    examples=[
+        "halong hub --dir hub",
+        "halong hub --dir hub --only dispatcher      # on Kafka, one part a process",
+        "halong hub admit vn/join-request.json --dir hub",
+    ],
+)
+@dir_option
+@click.option("--only", multiple=True, help="Run this part alone: gateway, dispatcher, inbox, sequencer.")
+@click.pass_context
+def hub(context: click.Context, folder: Path, only: tuple[str, ...]) -> None:
+    """Run the hub in a folder that `halong init hub` made, until it is stopped.
+
+    One line on stdout says that members are served; the lines on stderr are its log, JSON unless a
+    terminal reads them.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from broker.configuration import load_hub_config
+    from broker.hub import Ports, run_hub
+    from broker.running import run_until_stopped
+    from broker.telemetry import configure
+
+    config = load_hub_config(folder)
+    configure(as_json=not sys.stderr.isatty())
+
+    def ready(ports: Ports) -> None:
+        members = f"{config.listen.host}:{ports.members}"
+        say(f"ready  {config.network}  members {members}  health 127.0.0.1:{ports.health}")
+
+    run_until_stopped(run_hub(config, set(only) or None, ready))
+
+
+@hub.command(
+    "admit",
+    cls=Command,
+    examples=[
+        "halong hub admit vn/join-request.json --dir hub",
+        "halong hub admit vn/join-request.json --dir hub -o welcome.json --yes",
+    ],
+)
+@click.argument("request", type=READABLE)
+@dir_option
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where the welcome goes."
+)
+@yes_option
+@json_option
+def admit(request: Path, folder: Path, output: Path | None, yes: bool, as_json: bool) -> None:
+    """Admit the member that wrote REQUEST: list its keys, issue its certificate, write its welcome.
+
+    Compare the request's fingerprint with the member by telephone first: the request proves that its sender
+    holds the keys, not who the sender is.
+    """
+    from broker.commands import hub_folder
+    from broker.configuration import load_hub_config
+    from broker.directory.joining import fingerprint, read_join_request, write_welcome
+    from broker.files import write_whole
+
+    config = load_hub_config(folder)
+    data = request.read_bytes()
+    applicant = read_join_request(data, config.network)
+    member = applicant.member
+    note(f"{style(member.id, bold=True)} asks to join {config.network}")
+    for line in table(
+        [
+            ("name", member.name),
+            ("class", member.member_class.value),
+            ("regions", ", ".join(region.slug for region in member.regions)),
+            ("signs with", f"{member.keys[0].public.algorithm.value} {member.keys[0].id.hex()[:16]}"),
+            ("connects with", f"P-256 {member.transport_keys[0].id.hex()[:16]}"),
+            ("request", fingerprint(data)),
+        ]
+    ):
+        note(line)
+    confirm(f"Admit {member.id}?", yes=yes)
+    hub_folder.admit(folder, applicant, SystemClock().now())
+    output = output or folder / "welcomes" / f"{member.id}.json"
+    welcome = write_welcome(hub_folder.welcome(folder, member.id))
+    write_whole(output, welcome)
+    if as_json:
+        answer({"member": member.id, "welcome": str(output), "fingerprint": fingerprint(welcome)})
+        return
+    say(f"{style('admitted', fg='green')} {member.id}; its welcome is {output}   {fingerprint(welcome)}")
+    note("next: send it the file; it runs `halong member join`")
+
+
+@hub.command(
+    "welcome",
+    cls=Command,
+    examples=[
+        "halong hub welcome vn --dir hub",
+        "halong hub welcome vn --dir hub -o vn-welcome.json",
+    ],
+)
+@click.argument("member")
+@dir_option
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where the welcome goes."
+)
+@json_option
+def welcome(member: str, folder: Path, output: Path | None, as_json: bool) -> None:
+    """Write MEMBER's welcome again, with the directory of today: new members, keys and agreements."""
+    from broker.commands import hub_folder
+    from broker.directory.joining import fingerprint, write_welcome
+    from broker.files import write_whole
+
+    written = write_welcome(hub_folder.welcome(folder, member))
+    output = output or folder / "welcomes" / f"{member}.json"
+    write_whole(output, written)
+    if as_json:
+        answer({"member": member, "welcome": str(output), "fingerprint": fingerprint(written)})
+        return
+    say(f"{output}   {fingerprint(written)}")
+
+
+@hub.command(
+    "agree",
+    cls=Command,
+    examples=[
+        "halong hub agree jp-vn-2026.toml --dir hub",
+        "halong hub agree jp-vn-2026.toml --dir hub --party vn --yes",
+    ],
+)
+@click.argument("agreement", type=READABLE)
+@dir_option
+@click.option(
+    "--party", "parties", multiple=True, help="Who accedes; all parties that are members if none is named."
+)
+@yes_option
+@json_option
+def agree(agreement: Path, folder: Path, parties: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Put the AGREEMENT into the directory, and list it with the parties that have acceded to it.
+
+    A grant counts only between members that both list these very bytes.
+    """
+    from broker.commands import hub_folder
+    from broker.core.agreements import parse_agreement, warnings_of
+
+    text = agreement.read_bytes()
+    parsed = parse_agreement(text, str(agreement))
+    acceding = hub_folder.parties_of(folder, parsed, parties)
+    if not acceding:
+        raise BadConfiguration("none of its parties is a member of this network", field=str(agreement))
+    note(f"{style(f'{parsed.id}/{parsed.version}', bold=True)}  {parsed.title}")
+    rows = [
+        (
+            f"{grant.giver} → {grant.receiver}",
+            ", ".join(sorted(grant.types)),
+            ", ".join(slot.label for slot in sorted(grant.slots)),
+        )
+        for grant in parsed.grants
+    ]
+    for line in table(rows):
+        note(line)
+    for warning in warnings_of(parsed):
+        note(f"  {style('!', fg='yellow')} {warning}")
+    confirm(f"List it with {', '.join(acceding)}?", yes=yes)
+    hub_folder.agree(folder, text, acceding)
+    if as_json:
+        answer(
+            {
+                "agreement": parsed.id,
+                "version": parsed.version,
+                "digest": parsed.digest.hex(),
+                "parties": acceding,
+            }
+        )
+        return
+    say(f"{style('in the directory', fg='green')} {parsed.id}/{parsed.version} for {', '.join(acceding)}")
+    note("next: `halong hub welcome MEMBER` for every member, so that their copies hold it, too")
