@@ -151,17 +151,23 @@ class WorldDirectory:
         self.members: dict[str, Member] = {}
         self.agreements: dict[str, Agreement] = {}
         self._files: dict[str, bytes] = {}
+        self._versions: dict[bytes, Directory] = {}
 
     def load(self) -> Directory:
         """Return the directory as it stands."""
         files = self.files()
-        return Directory(
+        directory = Directory(
             version=hashlib.sha256(repr(sorted(files.items())).encode()).digest(),
             network=NETWORK,
             log_key=self._log_key,
             members=dict(self.members),
             agreements=tuple(self.agreements.values()),
         )
+        return self._versions.setdefault(directory.version, directory)
+
+    def at(self, version: bytes) -> Directory | None:
+        """Return a version that was loaded before."""
+        return self._versions.get(version)
 
     def files(self) -> Mapping[str, bytes]:
         """Return files that stand for members and agreements."""
@@ -239,13 +245,13 @@ class World:
             raise
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
-        self._tasks = [self._group.create_task(run()) for run in self.services()]
+        self.tasks = {name: self._group.create_task(run()) for name, run in self.services().items()}
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
+        for task in self.tasks.values():
             task.cancel()
         try:
             # A failed assertion is shown as such; only when a service failed does the group speak.
@@ -254,9 +260,18 @@ class World:
         finally:
             await self._opened.__aexit__(None, None, None)
 
-    def services(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+    def services(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
         """Return what runs in the background."""
-        return [self.dispatcher.run, self.sequencer.run, self.ledger.run]
+        return {
+            "dispatcher": self.dispatcher.run,
+            "sequencer": self.sequencer.run,
+            "ledger": self.ledger.run,
+        }
+
+    def stop_services(self) -> None:
+        """Stop what runs in the background, so that a test can run one by itself."""
+        for task in self.tasks.values():
+            task.cancel()
 
     async def settle(self) -> None:
         """Return when everything that follows from what was published is in the log and published."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from broker.core.directory import Directory
 from broker.core.errors import BadConfiguration
 from broker.core.records import directory_id
+from broker.directory import Source
 from broker.log import Log, Partition, Record
 from broker.log.topics import DIRECTORY, hub_topics
 from broker.telemetry import logger_of
@@ -21,22 +21,6 @@ from broker.telemetry import logger_of
 READ_AT_ONCE = 1024
 
 log_line = logger_of("directory")
-
-
-class Source(Protocol):
-    """Where directories come from."""
-
-    def load(self) -> Directory:
-        """Return the newest version; may block.
-
-        Raises:
-            BadConfiguration: It cannot be used as it is.
-        """
-        ...
-
-    def files(self) -> Mapping[str, bytes]:
-        """Return the files of the version that was loaded last, by name."""
-        ...
 
 
 class CurrentDirectory:

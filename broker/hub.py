@@ -1,0 +1,228 @@
+"""The hub: its services put together and kept running, in one process or spread over several.
+
+Crash-only: stopping is cancelling.  A service that lost the log is started again after a while; whatever
+else goes wrong ends the process, loudly, and whoever starts it again finds everything in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from broker.clock import Clock, SystemClock
+from broker.configuration import HubConfig
+from broker.core.errors import BadConfiguration
+from broker.core.keys import PrivateKey
+from broker.core.note import LogKey, LogSigner
+from broker.directory.folder import FolderDirectory
+from broker.log import Log, LogUnavailable, open_log
+from broker.services.current import CurrentDirectory
+from broker.services.dispatcher import Dispatcher
+from broker.services.gateway import Gateway
+from broker.services.inbox import Inbox
+from broker.services.ledger import Ledger
+from broker.services.metrics import Metrics
+from broker.services.rate import Rate
+from broker.services.refusals import Refusals
+from broker.services.sequencer import Sequencer
+from broker.telemetry import logger_of
+from broker.web.api import Services
+from broker.web.hub import HealthServer, HubServer, server_context
+from schemas import load_catalogue
+
+PARTS = frozenset({"gateway", "dispatcher", "inbox", "sequencer"})
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 10.0
+
+log_line = logger_of("hub")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the hub listens; `members` is 0 in a process that serves none."""
+
+    members: int
+    health: int
+
+
+@dataclass(slots=True)
+class _Readiness:
+    """What the process waits for before it says that it is ready."""
+
+    parts: dict[str, bool]
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def reached(self, part: str) -> None:
+        """Take note that a part is ready."""
+        self.parts[part] = True
+        if all(self.parts.values()):
+            self.changed.set()
+
+
+async def run_hub(
+    config: HubConfig,
+    only: AbstractSet[str] | None = None,
+    ready: Callable[[Ports], None] | None = None,
+    *,
+    clock: Clock | None = None,
+) -> None:
+    """Run the hub, or the parts in `only`, until cancelled; call `ready` once members are served.
+
+    Raises:
+        BadConfiguration: The configuration, a key, the directory or the log cannot be used.
+        LogUnavailable: The log cannot be opened.
+        NotCanonical: A record of the log cannot be read; nothing goes on past it.
+    """
+    parts = _parts(config, only)
+    async with open_log(config.log_url) as log:
+        await _Hub(config, parts, log, clock or SystemClock()).run(ready)
+
+
+def _parts(config: HubConfig, only: AbstractSet[str] | None) -> AbstractSet[str]:
+    if only is None:
+        return PARTS
+    if not only or not only <= PARTS:
+        raise BadConfiguration(f"parts are {', '.join(sorted(PARTS))}", field="only")
+    if config.log.startswith("sqlite:"):
+        raise BadConfiguration(
+            "the embedded log is one file of one process, so its hub is one process, too; "
+            'parts run apart on Kafka: log = "kafka://host:port" in hub.toml',
+            field="only",
+        )
+    return only
+
+
+class _Hub:
+    """One process of the hub."""
+
+    def __init__(self, config: HubConfig, parts: AbstractSet[str], log: Log, clock: Clock) -> None:
+        self._config = config
+        self._parts = parts
+        self._log = log
+        self._clock = clock
+        self._metrics = Metrics()
+        self._ports = {"members": 0, "health": 0}
+        folder = FolderDirectory(config.path(config.directory), config.path(config.archive))
+        self._directory = CurrentDirectory(folder, log, seconds=config.directory_seconds)
+
+    async def run(self, ready: Callable[[Ports], None] | None) -> None:
+        """Run until cancelled."""
+        await self._directory.refresh()
+        directory = self._directory.value
+        if directory.network != self._config.network:
+            raise BadConfiguration(
+                f"the directory is that of network {directory.network}", field="hub.toml: network"
+            )
+        serves = bool(self._parts & {"gateway", "inbox"})
+        readiness = _Readiness({"health": False, **dict.fromkeys(self._parts, False)})
+        if serves:
+            readiness.parts["members"] = False
+        ledger = Ledger(self._log, self._metrics)
+        refused = Refusals(self._log, self._clock)
+        services = self._services(ledger, refused)
+        async with asyncio.TaskGroup() as group:
+
+            def keep(name: str, run: Callable[[], Awaitable[None]]) -> None:
+                group.create_task(self._keep_running(name, run), name=name)
+
+            keep("directory", self._directory.run)
+            if "gateway" in self._parts:
+                keep("refusals", refused.run)
+                readiness.reached("gateway")
+            if "dispatcher" in self._parts:
+                dispatcher = Dispatcher(self._log, self._directory, self._clock, self._metrics)
+                keep("dispatcher", dispatcher.run)
+                readiness.reached("dispatcher")
+            if "sequencer" in self._parts:
+                sequencer = Sequencer(self._log, self._signer(directory.log_key), self._clock, self._metrics)
+                keep("sequencer", sequencer.run)
+                group.create_task(self._when(sequencer.caught_up, readiness, "sequencer"))
+            if "inbox" in self._parts:
+                keep("ledger", ledger.run)
+                group.create_task(self._when(ledger.caught_up, readiness, "inbox"))
+            if serves:
+                group.create_task(self._server(services).run(self._listening(readiness, "members")))
+            health = HealthServer(self._config.health.port, lambda: dict(readiness.parts), services)
+            group.create_task(health.run(self._listening(readiness, "health")))
+            await readiness.changed.wait()
+            log_line.info("hub.ready", port=self._ports["members"], network=directory.network)
+            if ready is not None:
+                ready(Ports(self._ports["members"], self._ports["health"]))
+
+    def _services(self, ledger: Ledger, refused: Refusals) -> Services:
+        limits = self._config.limits
+        gateway = Gateway(
+            self._log,
+            self._directory,
+            load_catalogue(),
+            self._clock,
+            self._metrics,
+            rate=Rate(limits.notices_per_second, limits.notices_burst),
+            refused=refused,
+        )
+        answers = "inbox" in self._parts
+        return Services(
+            directory=self._directory,
+            clock=self._clock,
+            metrics=self._metrics,
+            limits=limits,
+            gateway=gateway if "gateway" in self._parts else None,
+            inbox=Inbox(self._log, ledger, self._clock, self._metrics) if answers else None,
+            ledger=ledger if answers else None,
+        )
+
+    def _server(self, services: Services) -> HubServer:
+        keys, path = self._config.keys, self._config.path
+        tls = server_context(path(keys.certificate), path(keys.tls), path(keys.authority))
+        return HubServer(services, tls, self._config.listen.host, self._config.listen.port)
+
+    def _signer(self, log_key: str) -> LogSigner:
+        """Return the log's signer.
+
+        Raises:
+            BadConfiguration: The key is not there, or is not the one that members have pinned.
+        """
+        path = self._config.path(self._config.keys.log)
+        signer = LogSigner(LogKey.parse(log_key).name, _private_key(path))
+        if signer.vkey != log_key:
+            raise BadConfiguration("not the log's key of the directory", field=str(path))
+        return signer
+
+    def _listening(self, readiness: _Readiness, part: str) -> Callable[[int], None]:
+        def listening(port: int) -> None:
+            self._ports[part] = port
+            readiness.reached(part)
+
+        return listening
+
+    async def _when(self, event: asyncio.Event, readiness: _Readiness, part: str) -> None:
+        await event.wait()
+        readiness.reached(part)
+
+    async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run a service; start it again, later and later, while the log is out of reach."""
+        loop = asyncio.get_running_loop()
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            started = loop.time()
+            try:
+                await run()
+            except LogUnavailable as error:
+                log_line.warning("service.restarted", service=name, code=error.code)
+                self._metrics.restarts.labels(name).inc()
+            if loop.time() - started > LONGEST_PAUSE_SECONDS:
+                pause = FIRST_PAUSE_SECONDS
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+def _private_key(path: Path) -> PrivateKey:
+    try:
+        return PrivateKey.from_pem(path.read_bytes())
+    except OSError as error:
+        raise BadConfiguration(f"cannot be read: {error.strerror}", field=str(path)) from None
+    except ValueError as error:
+        raise BadConfiguration(str(error), field=str(path)) from None
