@@ -1,0 +1,118 @@
+"""Lines of `doctor` that hubs and nodes share: keys, certificates, disk, clock, versions."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from importlib.metadata import version
+from pathlib import Path
+
+from broker.core.errors import HalongError
+from broker.core.keys import PrivateKey
+from broker.directory.certificates import issued_by, key_digest, read_certificate
+
+DAY = 86_400_000
+RENEW_DAYS = 30
+LOW_BYTES = 1 << 30
+EMPTY_BYTES = 64 << 20
+
+
+class Mark(IntEnum):
+    """How a line of the checklist turned out."""
+
+    GOOD = 0
+    WARNING = 1
+    BAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: what was looked at, what was found, and what mends it."""
+
+    name: str
+    mark: Mark
+    found: str
+    mend: str = ""
+
+
+def good(name: str, found: str) -> Check:
+    """Return a line that needs nothing."""
+    return Check(name, Mark.GOOD, found)
+
+
+def warning(name: str, found: str, mend: str) -> Check:
+    """Return a line that somebody should look at."""
+    return Check(name, Mark.WARNING, found, mend)
+
+
+def bad(name: str, found: str, mend: str) -> Check:
+    """Return a line that is broken."""
+    return Check(name, Mark.BAD, found, mend)
+
+
+def check_versions() -> Check:
+    """Say what runs here."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    return good("versions", f"halong {version('halong')}, Python {python}")
+
+
+def check_keys(root: Path, keys: Iterable[Path]) -> list[Check]:
+    """Look whether each key can be read, and by its owner alone."""
+    checks: list[Check] = []
+    for path in keys:
+        name = f"key {path.stem}"
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            PrivateKey.from_pem(path.read_bytes())
+        except OSError as error:
+            checks.append(
+                bad(name, f"{path.relative_to(root)}: {error.strerror}", "bring the key back from its backup")
+            )
+        except ValueError as error:
+            checks.append(
+                bad(name, f"{path.relative_to(root)}: {error}", "bring the key back from its backup")
+            )
+        else:
+            if mode & 0o077:
+                checks.append(bad(name, f"others may read it: mode {mode:04o}", f"chmod 600 {path}"))
+            else:
+                checks.append(good(name, f"{path.relative_to(root)}, mode {mode:04o}"))
+    return checks
+
+
+def check_certificate(name: str, path: Path, key: Path, authority: Path, now: int, renew: str) -> Check:
+    """Look whether a certificate is there, fits its key and its authority, and for how long."""
+    try:
+        pem = path.read_bytes()
+        certificate = read_certificate(pem)
+        if certificate.key != key_digest(key.read_bytes()):
+            return bad(name, "it is not for the key beside it", renew)
+        if not issued_by(pem, authority.read_bytes()):
+            return bad(name, "it is not of the authority beside it", renew)
+    except OSError as error:
+        return bad(name, f"{path.name}: {error.strerror}", renew)
+    except (HalongError, ValueError) as error:
+        return bad(name, f"{path.name}: {error}", renew)
+    if now < certificate.valid_from:
+        return bad(name, "it is not valid yet: is the clock right?", "set the clock, best by NTP")
+    days = (certificate.valid_until - now) // DAY
+    if days < 0:
+        return bad(name, "it has expired", renew)
+    if days < RENEW_DAYS:
+        return warning(name, f"it expires in {days} days", renew)
+    return good(name, f"{certificate.subject}, {days} days left")
+
+
+def check_disk(folder: Path) -> Check:
+    """Look how much room there is."""
+    free = shutil.disk_usage(folder).free
+    found = f"{free / (1 << 30):,.1f} GiB free"
+    if free < EMPTY_BYTES:
+        return bad("disk", found, f"make room on the disk of {folder}")
+    if free < LOW_BYTES:
+        return warning("disk", found, f"make room on the disk of {folder}")
+    return good("disk", found)

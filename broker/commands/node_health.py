@@ -1,0 +1,176 @@
+"""What `doctor` looks at in the folder of a member's node."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from adapters.client import HttpHub, pinned_context
+from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
+from adapters.node import directory_source
+from adapters.status import Snapshot, snapshot
+from adapters.store import Store
+from broker.clock import SystemClock
+from broker.commands.checklist import (
+    Check,
+    bad,
+    check_certificate,
+    check_disk,
+    check_keys,
+    check_versions,
+    good,
+    warning,
+)
+from broker.core.directory import Use
+from broker.core.errors import BadConfiguration, HalongError, NotMember
+from broker.core.keys import PrivateKey
+from broker.core.note import LogKey
+
+REACH_SECONDS = 10.0
+SILENT_MS = 120_000
+LONG_MS = 600_000
+
+
+def check_node(folder: Path, *, offline: bool) -> list[Check]:
+    """Return the checklist of a node's folder."""
+    try:
+        config = load_node_config(folder)
+    except BadConfiguration as error:
+        return [check_versions(), bad("settings", str(error), f"correct {folder / MEMBER_FILE}")]
+    now = SystemClock().now()
+    keys = config.keys
+    checks = [check_versions(), good("settings", f"{MEMBER_FILE}, {config.member} of {config.network}")]
+    checks += check_keys(folder, [config.path(key) for key in (keys.sign, keys.countersign, keys.tls) if key])
+    checks.append(check_disk(folder))
+    if config.hub is None:
+        mend = "send join-request.json to the hub's operator, then: halong member join WELCOME"
+        return [*checks, bad("hub", "this node has not joined yet", mend)]
+    checks.append(
+        check_certificate(
+            "certificate",
+            config.path(keys.certificate),
+            config.path(keys.tls),
+            config.path(config.hub.authority),
+            now,
+            "ask the hub for a fresh welcome, then: halong member join WELCOME",
+        )
+    )
+    checks.append(_directory(config, now))
+    if not offline:
+        checks.append(asyncio.run(_hub(config)))
+    return checks + _store(config, now)
+
+
+def _directory(config: NodeConfig, now: int) -> Check:
+    mend = "ask the hub for a fresh welcome, then: halong member join WELCOME"
+    try:
+        directory = directory_source(config).load()
+        mine = PrivateKey.from_pem(config.path(config.keys.sign).read_bytes()).public.id
+    except (HalongError, OSError, ValueError) as error:
+        return bad("directory", str(error), mend)
+    member = directory.members.get(config.member)
+    if member is None:
+        return bad("directory", f"{config.member} is not in it", mend)
+    if not any(key.id == mine and key.use is Use.SIGN and key.valid_at(now) for key in member.keys):
+        return bad("directory", "it does not list this node's key for notices as valid now", mend)
+    bound = [
+        agreement.name for agreement in directory.agreements if directory.acceded(config.member, agreement)
+    ]
+    if not bound:
+        mend = "agreements come with the next welcome; without one nothing is sent or received"
+        return warning(
+            "directory", f"{len(directory.members)} members, no agreement binds {config.member}", mend
+        )
+    return good("directory", f"{len(directory.members)} members; acceded to {', '.join(bound)}")
+
+
+async def _hub(config: NodeConfig) -> Check:
+    """Ask the hub for its latest checkpoint, as the node would."""
+    address = config.joined
+    try:
+        context = pinned_context(
+            bytes.fromhex(address.pin),
+            config.path(config.keys.certificate),
+            config.path(config.keys.tls),
+            config.path(address.authority),
+        )
+        async with asyncio.timeout(REACH_SECONDS), HttpHub(address.url, context) as hub:
+            note = await hub.checkpoint()
+            size = 0 if note is None else LogKey.parse(address.log_key).open_checkpoint(note).size
+    except TimeoutError:
+        return bad("hub", f"{address.url} did not answer in {REACH_SECONDS:.0f} s", "ask the hub's operator")
+    except NotMember:
+        mend = "ask the hub's operator to look whether this node's keys are listed"
+        return bad("hub", "it answers, and does not know this node's certificate", mend)
+    except HalongError as error:
+        return bad(
+            "hub", f"{address.url}: {error}", "see that the address is right and that nothing is in the way"
+        )
+    return good(
+        "hub", f"{address.url} answers, with the pinned key; {size:,} leaves under the pinned log key"
+    )
+
+
+def _store(config: NodeConfig, now: int) -> list[Check]:
+    if not config.store_path.exists():
+        return [warning("node", "it never ran", f"halong member --dir {config.root}")]
+    try:
+        with Store.open(config.store_path) as store:
+            seen = snapshot(store)
+    except HalongError as error:
+        return [bad("store", str(error), "see that the disk has room and that you may write there")]
+    return [_running(config, seen, now), _outbox(seen, now), _inbox(seen), *_alarms(seen)]
+
+
+def _running(config: NodeConfig, seen: Snapshot, now: int) -> Check:
+    if seen.reached_at is None:
+        return warning("node", "it never reached the hub", f"halong member --dir {config.root}")
+    ago = max(now - seen.reached_at, 0)
+    if ago > SILENT_MS:
+        return warning(
+            "node", f"it last reached the hub {ago // 1000:,} s ago", f"halong member --dir {config.root}"
+        )
+    return good("node", f"it reached the hub {ago // 1000} s ago")
+
+
+def _outbox(seen: Snapshot, now: int) -> Check:
+    found = ", ".join(f"{count:,} {state}" for state, count in sorted(seen.sent.items())) or "nothing queued"
+    if seen.waiting_since is not None and now - seen.waiting_since > LONG_MS:
+        return warning(
+            "outbox", f"{found}; the oldest waits {(now - seen.waiting_since) // 1000:,} s", "see `hub` above"
+        )
+    if seen.sent.get("refused"):
+        return warning("outbox", found, "see the alarms and the node's log for their codes")
+    return good("outbox", found)
+
+
+def _inbox(seen: Snapshot) -> Check:
+    found = (
+        ", ".join(f"{count:,} {state}" for state, count in sorted(seen.received.items())) or "nothing arrived"
+    )
+    if seen.held is not None:
+        return bad(
+            "inbox",
+            f"the feed stands still: {seen.held_code} {seen.held_field or ''}".rstrip(),
+            _held(seen.held_code),
+        )
+    if seen.received.get("quarantined"):
+        return bad(
+            "inbox", found, "the hub sent what it must not; ask its operator, and keep the store as evidence"
+        )
+    return good("inbox", found + (f", {seen.behind:,} more at the hub" if seen.behind else ""))
+
+
+def _held(code: str | None) -> str:
+    if code == "unavailable":
+        return "a decision names a directory that is not here: halong member join with a fresh welcome"
+    return "keep the store as evidence, and ask the hub's operator"
+
+
+def _alarms(seen: Snapshot) -> list[Check]:
+    return [
+        warning(
+            f"alarm {alarm.event}", f"{alarm.code} {alarm.subject}, {alarm.count} times", "see the node's log"
+        )
+        for alarm in seen.alarms
+    ]
