@@ -16,7 +16,7 @@ A test counts the points of one quiet run, then lives through a crash at each::
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 
 from broker.log import Batch, Log, Partition, Record, Stored, Topic
 
@@ -59,7 +59,7 @@ class CrashingLog:
 
     async def follow(
         self, reader: str, topics: Sequence[str], *, sole: bool = False, limit: int = 1024
-    ) -> AsyncIterator[Batch]:
+    ) -> AsyncGenerator[Batch, None]:
         self._points.reach("before follow")
         async for batch in self._log.follow(reader, topics, sole=sole, limit=limit):
             self._points.reach("after a batch was taken")
@@ -76,6 +76,12 @@ class CrashingLog:
         self._points.reach("before ends")
         found = await self._log.ends(topics)
         self._points.reach("after ends")
+        return found
+
+    async def places(self, reader: str) -> Mapping[Partition, int]:
+        self._points.reach("before places")
+        found = await self._log.places(reader)
+        self._points.reach("after places")
         return found
 
     async def wait(self, ends: Mapping[Partition, int], seconds: float) -> None:

@@ -6,7 +6,7 @@ A service never knows which engine it has.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,19 +112,29 @@ class Log(Protocol):
 
     def follow(
         self, reader: str, topics: Sequence[str], *, sole: bool = False, limit: int = 1024
-    ) -> AsyncIterator[Batch]:
+    ) -> AsyncGenerator[Batch, None]:
         """Yield batches of what comes after the place that `reader` has reached; never ends.
+
+        Close it (`contextlib.aclosing`) to let its partitions go at once.
 
         Several processes may follow as one `reader`: they share the partitions, and a batch never
         mixes partitions.  With `sole` one process follows all partitions, batches may mix them, and a
         successor shuts its predecessor out.  A batch is at most `limit` records; the next is yielded
         only after the last was committed.  A reader that was replaced cannot commit.
+        A batch that was not committed when the next is asked for comes again, under another `claim`.
         Topics that match a name ending in `*` are taken up when they are created.
+
+        Raises:
+            LogUnavailable: With `sole`, a successor has taken over; or the log was closed.  Otherwise
+                it waits for the disk or the cluster and goes on.
         """
         ...
 
     async def read(self, partition: Partition, start: int, limit: int) -> Sequence[Stored]:
-        """Return up to `limit` committed records with offsets of at least `start`, in order."""
+        """Return up to `limit` committed records with offsets of at least `start`, in order.
+
+        Fewer, but never none while there are some: a read is also bounded in bytes.
+        """
         ...
 
     async def ends(self, topics: Sequence[str]) -> Mapping[Partition, int]:
@@ -134,8 +144,20 @@ class Log(Protocol):
         """
         ...
 
+    async def places(self, reader: str) -> Mapping[Partition, int]:
+        """Return the place of `reader` in each partition where it has one: the offset that it reads next.
+
+        A reader whose results are there but whose places are not (a cluster forgot them) would read all
+        again: whoever cannot bear that asks before it follows, and refuses to start.
+        """
+        ...
+
     async def wait(self, ends: Mapping[Partition, int], seconds: float) -> None:
-        """Return when one of the partitions has grown past its given end, or after `seconds`."""
+        """Return when one of the partitions has grown past its given end, or after `seconds`.
+
+        Raises:
+            LogUnavailable: The cluster did not answer.
+        """
         ...
 
     async def close(self) -> None:
@@ -143,15 +165,35 @@ class Log(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The files with which we speak to a cluster: its authority, our certificate and our key, all PEM."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
 @asynccontextmanager
-async def open_log(url: str, *, read_only: bool = False, step_seconds: float = 30.0) -> AsyncIterator[Log]:
+async def open_log(
+    url: str,
+    *,
+    read_only: bool = False,
+    tls: Tls | None = None,
+    topic_settings: Mapping[str, str] | None = None,
+    step_seconds: float = 30.0,
+) -> AsyncIterator[Log]:
     """Open the log at `url`, and close it in the end.
 
     `sqlite:///var/lib/halong/log.db` is the embedded engine: one file, one process that writes.
+    `kafka://host:port,host:port` is a cluster; `kafka://host:port/name` tells several deployments on one
+    cluster apart: the names of all their topics, groups and transactions begin with `name.`.
 
     Args:
         url: Where the log is; its scheme names the engine.
         read_only: Only read; the embedded file may then be open in another process that writes.
+        tls: For a cluster that asks for certificates.
+        topic_settings: For a cluster: settings of compacted topics in addition, when they are created.
         step_seconds: How long one call waits for the disk or the cluster before it gives up.
 
     Raises:
@@ -159,8 +201,10 @@ async def open_log(url: str, *, read_only: bool = False, step_seconds: float = 3
         LogUnavailable: It cannot be opened now.
     """
     parts = urlsplit(url)
-    if parts.scheme == "sqlite" and not parts.netloc and parts.path:
+    if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
         log = await _open_embedded(Path(unquote(parts.path)), read_only=read_only, step_seconds=step_seconds)
+    elif parts.scheme == "kafka" and parts.netloc:
+        log = await _open_kafka(parts.netloc, parts.path.strip("/"), tls, topic_settings or {}, step_seconds)
     else:
         raise BadConfiguration("a log is at sqlite:///path/to/log.db or kafka://host:port", field="url")
     try:
@@ -169,11 +213,31 @@ async def open_log(url: str, *, read_only: bool = False, step_seconds: float = 3
         await log.close()
 
 
+# The engines import this module for its words, so it can know them only when it is asked for one.
+
+
 async def _open_embedded(path: Path, *, read_only: bool, step_seconds: float) -> Log:
-    # The engines import this module for its words, so it can know them only when it is asked.
     from broker.log.embedded import EmbeddedLog
     from broker.log.readonly import ReadOnlyLog
 
     log = (ReadOnlyLog if read_only else EmbeddedLog)(path, step_seconds=step_seconds)
+    await log.open()
+    return log
+
+
+async def _open_kafka(
+    hosts: str, name: str, tls: Tls | None, topic_settings: Mapping[str, str], step_seconds: float
+) -> Log:
+    try:
+        from broker.log.kafka import KafkaLog
+        from broker.log.kafka_clients import Cluster
+    except ModuleNotFoundError as error:
+        if error.name not in ("aiokafka", "cramjam"):
+            raise
+        raise BadConfiguration(
+            "a log on Kafka needs the extra `kafka`: pip install 'halong[kafka]'", field="url"
+        ) from None
+    prefix = f"{name}." if name else ""
+    log = KafkaLog(Cluster(tuple(hosts.split(",")), prefix, tls, step_seconds, topic_settings))
     await log.open()
     return log

@@ -8,7 +8,7 @@ transaction that stored them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +17,10 @@ import structlog
 
 from broker.core.errors import BadConfiguration
 from broker.log import Batch, LogUnavailable, Partition, Record, Stored, Topic
+from broker.log.batch import PendingBatch, places_behind
 from broker.log.growth import Growth
 from broker.log.sqlite import Write
-from broker.log.threads import Claim, Create, Job, Outcome, Put, ReadPool, Writer
+from broker.log.threads import Claim, Create, Job, Outcome, Places, Put, ReadPool, Writer
 from broker.log.topics import matches
 
 WRITES_QUEUED: Final = 2_048
@@ -34,25 +35,6 @@ class _Seat:
     """One who follows as a reader: the last to come has the partitions, the others stand by."""
 
     turn: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class _Batch:
-    """See `broker.log.Batch`."""
-
-    records: Sequence[Stored]
-    claim: int
-    store: Callable[[Sequence[Record]], Awaitable[None]]
-    places: Mapping[Partition, int]
-    spent: bool = False
-    committed: bool = False
-
-    async def commit(self, results: Sequence[Record]) -> None:
-        if self.spent:
-            raise LogUnavailable("this batch was committed or given up before")
-        self.spent = True
-        await self.store(results)
-        self.committed = True
 
 
 class EmbeddedLog:
@@ -96,7 +78,7 @@ class EmbeddedLog:
 
     async def follow(
         self, reader: str, topics: Sequence[str], *, sole: bool = False, limit: int = 1024
-    ) -> AsyncIterator[Batch]:
+    ) -> AsyncGenerator[Batch, None]:
         """See `broker.log.Log`."""
         seat = _Seat()
         seats = self._seats.setdefault(reader, [])
@@ -137,6 +119,11 @@ class EmbeddedLog:
         """See `broker.log.Log`."""
         self._open_writer()
         return {p: end for p, end in self._growth.ends.items() if matches(p.topic, topics)}
+
+    async def places(self, reader: str) -> Mapping[Partition, int]:
+        """See `broker.log.Log`."""
+        found: Mapping[Partition, int] = await self._submit(Places(self._future(), reader))
+        return found
 
     async def wait(self, ends: Mapping[Partition, int], seconds: float) -> None:
         """See `broker.log.Log`."""
@@ -190,14 +177,14 @@ class EmbeddedLog:
         await self._growth.wait(ends, LOOK_AGAIN_SECONDS, stir=True)
         return ()
 
-    def _batch(self, reader: str, claim: int, records: Sequence[Stored]) -> _Batch:
-        places = {stored.partition: stored.offset + 1 for stored in records}
+    def _batch(self, reader: str, claim: int, records: Sequence[Stored]) -> PendingBatch:
+        places = places_behind(records)
 
         async def store(results: Sequence[Record]) -> None:
             self._check(results)
             await self._submit(Put(self._future(), Write(results, reader, places), claim))
 
-        return _Batch(records, claim, store, places)
+        return PendingBatch(records, claim, places, store)
 
     # --- the thread that writes -------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,7 +43,7 @@ class ReadOnlyLog:
         """Refuse."""
         raise self._refusal()
 
-    def follow(self, *_: object, **__: object) -> AsyncIterator[Batch]:
+    def follow(self, *_: object, **__: object) -> AsyncGenerator[Batch, None]:
         """Refuse: a follower's place is written down."""
         raise self._refusal()
 
@@ -60,6 +60,10 @@ class ReadOnlyLog:
         layout = await self._reads().layout()
         self._ids = layout.ids
         return {p: end for p, end in layout.ends.items() if matches(p.topic, topics)}
+
+    async def places(self, reader: str) -> Mapping[Partition, int]:
+        """See `broker.log.Log`."""
+        return await self._reads().places(reader)
 
     async def wait(self, ends: Mapping[Partition, int], seconds: float) -> None:
         """See `broker.log.Log`."""

@@ -45,6 +45,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Tell the places of a reader, behind all earlier commits."""
+
+    done: asyncio.Future[dict[Partition, int]]
+    reader: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Create:
     """Make topics."""
 
@@ -52,7 +60,7 @@ class Create:
     topics: Sequence[Topic]
 
 
-Job = Put | Claim | Create
+Job = Put | Claim | Places | Create
 Outcome = tuple[asyncio.Future[Any], Any]
 """Whom to tell, and what: a result, or an error."""
 
@@ -151,13 +159,15 @@ class Writer:
                 outcomes += [(put.done, _copy(error)) for put in current]
         self._finish(store, before, outcomes)
 
-    def _attempt(self, store: Store, job: Claim | Create) -> None:
+    def _attempt(self, store: Store, job: Claim | Places | Create) -> None:
         before = store.layout.ends
         outcome: object = None
         try:
             self._mend(store)
             if isinstance(job, Create):
                 store.create(job.topics)
+            elif isinstance(job, Places):
+                outcome = store.places(job.reader)
             else:
                 places = store.places(job.reader)
                 self._claims[job.reader] = claim = next(self._claim_numbers)
@@ -237,6 +247,19 @@ class ReadPool:
             LogUnavailable: The disk refuses, or did not answer in time.
         """
         return await self._call(Store.load)
+
+    async def places(self, reader: str) -> dict[Partition, int]:
+        """Return the places of a reader.
+
+        Raises:
+            LogUnavailable: The disk refuses, or did not answer in time.
+        """
+
+        def places(store: Store) -> dict[Partition, int]:
+            store.load()
+            return store.places(reader)
+
+        return await self._call(places)
 
     async def close(self) -> None:
         """Close the connections once no read uses them; those of a read that never comes back stay open."""

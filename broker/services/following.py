@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
-from typing import cast
 
 from broker.log import Batch, Log, Partition, Stored
 
@@ -15,10 +14,8 @@ def batches(
     log: Log, reader: str, topics: Sequence[str], *, sole: bool = False, limit: int = 1024
 ) -> AbstractAsyncContextManager[AsyncIterator[Batch]]:
     """Return the batches of `Log.follow` as a context: on leaving it, the next in line may follow."""
-    # Every engine's `follow` is an async generator; without closing it, a seat would be given back
-    # only when the garbage is collected.
-    following = log.follow(reader, topics, sole=sole, limit=limit)
-    return aclosing(cast("AsyncGenerator[Batch, None]", following))
+    # Without closing it, a seat would be given back only when the garbage is collected.
+    return aclosing(log.follow(reader, topics, sole=sole, limit=limit))
 
 
 class Tail:

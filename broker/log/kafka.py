@@ -1,0 +1,181 @@
+"""The engine on a cluster: Apache Kafka 4 through `aiokafka`.
+
+One file a concern: `kafka_clients` (names, settings, the end of every wait), `kafka_writer` (a
+transaction), `kafka_shared` and `kafka_sole` (following), `kafka_reads` (questions),
+`kafka_topics` (what is created how).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Final
+
+from broker.log import Batch, LogUnavailable, Partition, Record, Stored, Topic
+from broker.log.growth import Growth
+from broker.log.kafka_clients import Cluster, bounded, stop_producer
+from broker.log.kafka_reads import Reads
+from broker.log.kafka_shared import SharedFollower
+from broker.log.kafka_sole import SoleFollower
+from broker.log.kafka_topics import create_topics
+from broker.log.kafka_writer import delivered, send
+
+LOOK_SECONDS: Final = 0.02
+
+
+class KafkaLog:
+    """See `broker.log.Log`."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._reads = Reads(cluster)
+        self._producer: Any = None
+        self._producer_lock = asyncio.Lock()
+        self._followers: set[SharedFollower | SoleFollower] = set()
+        self._growth = Growth()
+        self._waited: Counter[Partition] = Counter()
+        self._looking = False
+        self._closed = False
+
+    async def open(self) -> None:
+        """Find the cluster.
+
+        Raises:
+            BadConfiguration: The TLS files cannot be used.
+            LogUnavailable: No broker answers.
+        """
+        try:
+            await self._reads.start()
+        except BaseException:
+            await self._reads.stop()
+            raise
+
+    async def create(self, topics: Sequence[Topic]) -> None:
+        """See `broker.log.Log`."""
+        await create_topics(self._cluster, self._reads, topics)
+
+    async def append(self, records: Sequence[Record]) -> Sequence[int]:
+        """See `broker.log.Log`."""
+        if not records:
+            return []
+        producer = await self._appending()
+        try:
+            async with asyncio.timeout(self._cluster.step_seconds):
+                sent = await send(self._cluster, producer, records)
+                offsets = await delivered(sent, self._cluster.step_seconds)
+        except (TimeoutError, LogUnavailable) as error:
+            await self._give_up(producer)
+            if isinstance(error, TimeoutError):
+                raise LogUnavailable("Kafka did not store the records in time") from None
+            raise
+        return [offsets[index] for index in range(len(records))]
+
+    async def follow(
+        self, reader: str, topics: Sequence[str], *, sole: bool = False, limit: int = 1024
+    ) -> AsyncGenerator[Batch, None]:
+        """See `broker.log.Log`."""
+        self._check_open()
+        follower: SharedFollower | SoleFollower = (
+            SoleFollower(self._cluster, self._reads, reader, topics, limit)
+            if sole
+            else SharedFollower(self._cluster, reader, topics, limit)
+        )
+        self._followers.add(follower)
+        try:
+            async with aclosing(follower.batches()) as batches:
+                async for batch in batches:
+                    yield batch
+        finally:
+            self._followers.discard(follower)
+
+    async def read(self, partition: Partition, start: int, limit: int) -> Sequence[Stored]:
+        """See `broker.log.Log`."""
+        return await self._reads.read(partition, start, limit)
+
+    async def ends(self, topics: Sequence[str]) -> Mapping[Partition, int]:
+        """See `broker.log.Log`."""
+        found = await self._reads.partitions(re.compile(self._cluster.pattern(topics)))
+        return await self._reads.ends(found)
+
+    async def places(self, reader: str) -> Mapping[Partition, int]:
+        """See `broker.log.Log`."""
+        return await self._reads.places(reader)
+
+    async def wait(self, ends: Mapping[Partition, int], seconds: float) -> None:
+        """See `broker.log.Log`.
+
+        One of those who wait asks for the ends of all partitions that anybody waits for; when it leaves,
+        another goes on.  That small question, 50 times a second, costs less than fetching for each who
+        waits what it will read anyway.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        self._waited.update(ends.keys())
+        try:
+            while not self._growth.past(ends) and loop.time() < until:
+                if self._looking:
+                    await self._growth.wait(ends, until - loop.time(), stir=True)
+                else:
+                    await self._look(ends, until)
+        finally:
+            self._waited.subtract(ends.keys())
+            self._waited += Counter()  # forgets those for which nobody waits
+
+    async def close(self) -> None:
+        """See `broker.log.Log`."""
+        if self._closed:
+            return
+        self._closed = True
+        self._growth.stir()
+        for follower in list(self._followers):
+            await follower.stop()
+        if self._producer is not None:
+            await self._give_up(self._producer)
+        await self._reads.stop()
+
+    # --- waiting ----------------------------------------------------------------------------------
+
+    async def _look(self, ends: Mapping[Partition, int], until: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._looking = True
+        try:
+            while not self._growth.past(ends) and loop.time() < until:
+                now = await self._reads.ends([self._cluster.there(partition) for partition in self._waited])
+                known = self._growth.ends
+                self._growth.grow({p: end for p, end in now.items() if known.get(p) != end})
+                if not self._growth.past(ends):
+                    await asyncio.sleep(min(LOOK_SECONDS, max(until - loop.time(), 0)))
+        finally:
+            self._looking = False
+            self._growth.stir()
+
+    # --- appending --------------------------------------------------------------------------------
+
+    async def _appending(self) -> Any:
+        """Return the producer, starting it the first time and after it was given up."""
+        async with self._producer_lock:
+            self._check_open()
+            if self._producer is None:
+                producer = self._cluster.producer()
+                try:
+                    await bounded(producer.start(), self._cluster.step_seconds, "start appending")
+                except BaseException:
+                    await stop_producer(producer)
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def _give_up(self, producer: Any) -> None:
+        """Stop a producer that failed, once, whoever finds out first."""
+        async with self._producer_lock:
+            if self._producer is not producer:
+                return
+            self._producer = None
+        await stop_producer(producer)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LogUnavailable("the log is closed")
