@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 
 from broker.log import Batch, Log, Partition, Stored
@@ -12,9 +12,8 @@ READ_AT_ONCE = 1024
 
 def batches(
     log: Log, reader: str, topics: Sequence[str], *, sole: bool = False, limit: int = 1024
-) -> AbstractAsyncContextManager[AsyncIterator[Batch]]:
+) -> AbstractAsyncContextManager[AsyncGenerator[Batch, None]]:
     """Return the batches of `Log.follow` as a context: on leaving it, the next in line may follow."""
-    # Without closing it, a seat would be given back only when the garbage is collected.
     return aclosing(log.follow(reader, topics, sole=sole, limit=limit))
 
 

@@ -63,7 +63,7 @@ class Sequencer:
 
         Raises:
             LogUnavailable: The log did not answer; run again.
-            NotCanonical: A record cannot be read, or the log's places do not fit its leaves.
+            NotCanonical: A record cannot be read, or has a leaf already: the log's places were lost.
         """
         await self._find_signed()
         await self._catch_up()
@@ -91,11 +91,17 @@ class Sequencer:
 
     def _entry(self, stored: Stored) -> bytes:
         try:
+            self._check_has_none(stored)
             return entry_of(stored)
         except NotCanonical:
             topic, number = stored.partition
             log_line.critical("partition.stopped", topic=topic, partition=number, offset=stored.offset)
             raise
+
+    def _check_has_none(self, stored: Stored) -> None:
+        """Let a record pass that has no leaf yet, before anything is written about it."""
+        if stored.offset < self._places.get(stored.partition, 0):
+            raise NotCanonical("a record that has its leaf came again", field=stored.partition.topic)
 
     def _add(self, leaves: Sequence[Leaf]) -> None:
         """Take in leaves that are committed.

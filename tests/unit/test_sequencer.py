@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from broker.core.errors import NotCanonical
+from broker.core.keys import new_salt
 from broker.core.merkle import Tree, leaf_hash, verify_consistency
-from broker.core.model import Checkpoint, Leaf
+from broker.core.model import Checkpoint, Leaf, Read, Readable
 from broker.core.note import LogKey
 from broker.core.records import frame, unframe
 from broker.log import Partition, Record, Stored
@@ -146,6 +147,23 @@ async def test_a_record_with_two_leaves_stops_it(tmp_path: Path) -> None:
             await Sequencer(world.log, world.log_signer, world.clock, world.metrics).run()
 
         assert await checkpoints(world) == []
+
+
+async def test_a_reader_that_lost_its_place_writes_nothing_twice(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        world.stop_services()
+        await world.log.append([Record(Partition(READS), b"", frame(read())) for _ in range(3)])
+        known = Leaf(0, b"\x07" + bytes(32), READS, 0, 2)
+        await world.log.append([Record(LEAVES, b"", frame(known))])
+
+        with pytest.raises(NotCanonical):
+            await Sequencer(world.log, world.log_signer, world.clock, world.metrics).run()
+
+        assert await leaves(world) == [known]
+
+
+def read() -> Read:
+    return Read(new_salt(), "jp", Readable.INBOX, (), None, 0)
 
 
 @pytest.mark.parametrize(
