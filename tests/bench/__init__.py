@@ -1,0 +1,1 @@
+"""The ladder of trust: what each step between a raw append and a verified delivery costs."""
