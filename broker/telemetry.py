@@ -12,12 +12,13 @@ import logging
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import PurePath
 from types import TracebackType
 from typing import TextIO, cast
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from broker.core.errors import HalongError
 
@@ -142,12 +143,20 @@ class _LibraryLines(logging.Handler):
 def configure(*, as_json: bool = True, stream: TextIO | None = None, verbose: bool = False) -> None:
     """Send every line of this process, libraries included, to `stream` (standard error without one)."""
     stream = stream if stream is not None else sys.stderr
-    level = logging.DEBUG if verbose else logging.INFO
-    renderer: structlog.typing.Processor = (
+    colors = stream.isatty()
+    _configure(
         structlog.processors.JSONRenderer()
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False, pad_event_to=24)
+        else structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False, pad_event_to=24),
+        lambda: stream,
+        logging.DEBUG if verbose else logging.INFO,
     )
+    root = logging.getLogger()
+    root.handlers[:] = [_LibraryLines(logging.WARNING)]
+    root.setLevel(logging.WARNING)
+
+
+def _configure(renderer: Processor, stream: Callable[[], TextIO], level: int) -> None:
     structlog.configure(
         processors=[
             only_what_is_allowed,
@@ -157,12 +166,13 @@ def configure(*, as_json: bool = True, stream: TextIO | None = None, verbose: bo
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=lambda *_names: structlog.PrintLogger(stream()),
         cache_logger_on_first_use=False,
     )
-    root = logging.getLogger()
-    root.handlers[:] = [_LibraryLines(logging.WARNING)]
-    root.setLevel(logging.WARNING)
+
+
+# What structlog does unasked would print the local variables of every frame: nobody gets to see that.
+_configure(structlog.processors.JSONRenderer(), lambda: sys.stderr, logging.INFO)
 
 
 def logger_of(service: str) -> FilteringBoundLogger:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 from aiohttp import web
+from aiohttp.web import RequestPayloadError
 
 from broker.clock import Clock
 from broker.configuration import Limits
@@ -156,6 +157,7 @@ class Api:
 
         Raises:
             NotCanonical: It is not of that shape, or compressed.
+            TooLarge: It says that it is too large.
             TooMany: The member has too many under way.
             Unavailable: It did not come in time.
         """
@@ -164,10 +166,14 @@ class Api:
             raise NotCanonical("a body is not compressed", field="Content-Encoding")
         if self._bodies.get(member, 0) >= BODIES_AT_ONCE:
             raise TooMany(f"{BODIES_AT_ONCE} requests of this member are under way")
+        if (request.content_length or 0) > MOST_REQUEST_BYTES:
+            raise TooLarge(f"a request has at most {MOST_REQUEST_BYTES} bytes", field="Content-Length")
         self._bodies[member] = self._bodies.get(member, 0) + 1
         try:
             async with asyncio.timeout(self._services.limits.body_seconds):
                 body = await request.read()
+        except RequestPayloadError:
+            raise NotCanonical("the body is not framed as HTTP has it", field="body") from None
         except TimeoutError:
             raise Unavailable("the body did not come in time", field="body") from None
         finally:

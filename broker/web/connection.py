@@ -129,10 +129,16 @@ class Connection(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send the answer, unless the peer does not take it in time."""
+        """Send the answer, unless the peer does not take it in time.
+
+        The next request waits until most of the answer is gone: else whoever asks without reading
+        would fill the memory with answers.
+        """
         try:
             async with asyncio.timeout(WRITE_SECONDS):
-                return await super().finish_response(request, resp, start_time)
+                finished = await super().finish_response(request, resp, start_time)
+                await self._drain_helper()
+                return finished
         except TimeoutError:
             self.abort()
             return resp, True
@@ -145,6 +151,8 @@ class Connection(RequestHandler):
         message: str | None = None,  # noqa: ARG002 - aiohttp's text quotes what came
     ) -> web.StreamResponse:
         """Answer what is no HTTP, or what failed here, in the shape of all problems."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the peer is gone: nobody reads an answer
         if status >= 500:
             log_line.error("request.failed", status=status, exc_info=exc)
             answer = problem(status, "unavailable", "the hub failed")

@@ -63,6 +63,7 @@ class HubServer:
         self._tls = tls
         self._host = host
         self._port = port
+        self._api = Api(services)
         self._connections = Connections(services.limits)
         services.directory.watch(self._cut_those_who_left)
 
@@ -73,7 +74,7 @@ class HubServer:
             BadConfiguration: The address cannot be had.
         """
         limits = self._services.limits
-        runner = web.AppRunner(Api(self._services).application(), shutdown_timeout=STOP_SECONDS)
+        runner = web.AppRunner(self._api.application(), shutdown_timeout=STOP_SECONDS)
         await runner.setup()
         server = runner.server
         assert server is not None

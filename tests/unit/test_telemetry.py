@@ -17,10 +17,11 @@ SECRET = "Ada Lovelace"
 @pytest.fixture
 def lines() -> Any:
     stream = io.StringIO()
+    before = structlog.get_config()
     handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
     configure(stream=stream)
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
-    structlog.reset_defaults()
+    structlog.configure(**before)
     logging.getLogger().handlers[:] = handlers
     logging.getLogger().setLevel(level)
 
@@ -104,3 +105,20 @@ def test_libraries_are_heard_without_their_words(lines: Any) -> None:
     assert line["library"] == "aiohttp.server"
     assert line["level"] == "error"
     assert SECRET not in json.dumps(line)
+
+
+def test_even_before_anything_is_configured_a_traceback_shows_no_variables(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stumble(person: str) -> None:
+        raise ValueError(person)
+
+    try:
+        stumble(SECRET)
+    except ValueError:
+        logger_of("gateway").exception("request.failed", person=SECRET)
+
+    shown = capsys.readouterr()
+
+    assert "request.failed" in shown.err
+    assert SECRET not in shown.err + shown.out
