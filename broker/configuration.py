@@ -7,6 +7,7 @@ folder in which the file lies.
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct, field
@@ -60,7 +61,8 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All of `hub.toml`.
 
     `network` is signed into every notice and must be the directory's.  `log` is `sqlite:///log.db`
-    (relative: three slashes; absolute: four) or `kafka://host:port`.
+    (relative; `sqlite:////var/lib/halong/log.db` is absolute) or `kafka://host:port`.  `root` is the folder
+    of the file, and no key in it.
     """
 
     network: str
@@ -80,11 +82,17 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def log_url(self) -> str:
-        """The log's address with an absolute path."""
+        """The log's address as `open_log` takes it: with an absolute path."""
         prefix = "sqlite:///"
         if not self.log.startswith(prefix):
             return self.log
-        return prefix + str((self.root / self.log.removeprefix(prefix)).absolute())
+        return "sqlite://" + quote(str((self.root / self.log.removeprefix(prefix)).absolute()))
+
+
+def _path(kind: type, value: object) -> Path:
+    if kind is not Path or not isinstance(value, str):
+        raise TypeError(f"Expected `{kind.__name__}`")
+    return Path(value)
 
 
 def load_hub_config(folder: Path) -> HubConfig:
@@ -95,7 +103,10 @@ def load_hub_config(folder: Path) -> HubConfig:
     """
     path = folder / HUB_FILE
     try:
-        found = msgspec.toml.decode(path.read_bytes(), type=HubConfig, strict=True)
+        values = msgspec.toml.decode(path.read_bytes())
+        if "root" in values:
+            raise BadConfiguration("Object contains unknown field `root`", field=str(path))
+        found = msgspec.convert(values, HubConfig, dec_hook=_path)
     except FileNotFoundError:
         raise BadConfiguration(
             f"there is no {HUB_FILE}; `halong init hub` makes one", field=str(path)
