@@ -123,6 +123,9 @@ class _Hub:
         ledger = Ledger(self._log, self._metrics)
         refused = Refusals(self._log, self._clock)
         services = self._services(ledger, refused)
+        # What can be wrong with files is said before anything runs.
+        signer = self._signer(directory.log_key) if "sequencer" in self._parts else None
+        server = self._server(services) if serves else None
         async with asyncio.TaskGroup() as group:
 
             def keep(name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -136,15 +139,15 @@ class _Hub:
                 dispatcher = Dispatcher(self._log, self._directory, self._clock, self._metrics)
                 keep("dispatcher", dispatcher.run)
                 readiness.reached("dispatcher")
-            if "sequencer" in self._parts:
-                sequencer = Sequencer(self._log, self._signer(directory.log_key), self._clock, self._metrics)
+            if signer is not None:
+                sequencer = Sequencer(self._log, signer, self._clock, self._metrics)
                 keep("sequencer", sequencer.run)
                 group.create_task(self._when(sequencer.caught_up, readiness, "sequencer"))
             if "inbox" in self._parts:
                 keep("ledger", ledger.run)
                 group.create_task(self._when(ledger.caught_up, readiness, "inbox"))
-            if serves:
-                group.create_task(self._server(services).run(self._listening(readiness, "members")))
+            if server is not None:
+                group.create_task(server.run(self._listening(readiness, "members")))
             health = HealthServer(self._config.health.port, lambda: dict(readiness.parts), services)
             group.create_task(health.run(self._listening(readiness, "health")))
             await readiness.changed.wait()
