@@ -1,0 +1,108 @@
+"""The hub's HTTP interface as the node's own client uses it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from adapters.client import HttpHub, WrongHub, pinned_context
+from broker.core.errors import NotYours, TooMany
+from broker.core.merkle import leaf_hash, verify_inclusion
+from broker.core.model import Delivery, Region
+from broker.core.note import LogKey
+from broker.core.records import decode, encode, leaf_entry
+from tests.served import HOST, Served, served, until
+from tests.world import sighting
+
+pytestmark = pytest.mark.sockets
+
+
+def client(hub: Served, name: str, pin: bytes | None = None) -> HttpHub:
+    context = pinned_context(
+        pin or hub.pin, hub.folder / f"{name}.pem", hub.folder / f"{name}.key", hub.folder / "authority.pem"
+    )
+    return HttpHub(f"https://{HOST}:{hub.port}", context)
+
+
+async def test_a_notice_goes_from_one_member_to_another_and_its_receipt_comes_back(tmp_path: Path) -> None:
+    async with served(tmp_path, "vn", "jp") as hub, client(hub, "vn") as vn, client(hub, "jp") as jp:
+        hub.world.agree("vn", "jp")
+        await hub.world.directory.refresh()
+        envelopes = [hub.world.compose("vn", sighting(place=f"place {n}")) for n in range(3)]
+
+        outcomes = (await vn.publish(envelopes)).results
+        assert [one.status for one in outcomes] == ["accepted"] * 3
+        feed = await jp.feed(0, 100, 10)
+        while len(feed.items) < 3:
+            feed = await jp.feed(0, 100, 10)
+
+        assert feed.checkpoint is not None
+        size, root = LogKey.parse(hub.world.log_signer.vkey).open_checkpoint(feed.checkpoint)
+        for item in feed.items:
+            entry = leaf_entry(decode(Delivery, item.delivery))
+            assert verify_inclusion(leaf_hash(entry), item.index, size, item.path, root)
+        received = [hub.world.received(item) for item in feed.items]
+        assert [one.values["place"] for one in received] == ["place 0", "place 1", "place 2"]
+
+        await jp.receipts([encode(hub.world.receipt("jp", *[one.id for one in received]))])
+        await hub.world.settle()
+        status = await vn.statement(received[0].head.statement)
+        assert status is not None
+        assert (status.decided, status.deliveries, status.receipts) == (True, 1, {"delivered": 1})
+        position = await vn.stream(Region.ASIA_PACIFIC, "main")
+        assert (position.sequence, position.statement) == (3, received[2].head.statement.hex())
+        checkpoint = await vn.checkpoint()
+        assert checkpoint is not None
+        assert LogKey.parse(hub.world.log_signer.vkey).open_checkpoint(checkpoint).size >= size
+
+
+async def test_codes_come_back_as_the_errors_that_they_are(tmp_path: Path) -> None:
+    async with served(tmp_path, "vn", "jp", rate=1) as hub, client(hub, "vn") as vn, client(hub, "jp") as jp:
+        sent = hub.world.compose("vn", sighting())
+        (outcome,) = (await vn.publish([sent])).results
+        assert outcome.statement is not None
+        await hub.world.settle()
+
+        with pytest.raises(NotYours):
+            await jp.statement(bytes.fromhex(outcome.statement))
+        with pytest.raises(TooMany):
+            await vn.publish([hub.world.compose("vn", sighting())])
+
+
+async def test_a_feed_waits_and_is_woken_by_the_checkpoint(tmp_path: Path) -> None:
+    async with served(tmp_path, "vn", "jp") as hub, client(hub, "jp") as jp:
+        hub.world.agree("vn", "jp")
+        await hub.world.directory.refresh()
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            waiting = group.create_task(jp.feed(0, 100, 60))
+            await hub.world.publish("vn", sighting())
+
+        assert len(waiting.result().items) == 1
+
+
+async def test_before_the_first_checkpoint_there_is_none(tmp_path: Path) -> None:
+    async with served(tmp_path, "vn") as hub, client(hub, "vn") as vn:
+        await hub.world.settle()
+        hub.world.tasks["ledger"].cancel()
+        hub.world.ledger._published = None
+
+        assert await vn.checkpoint() is None
+
+
+async def test_a_node_does_not_speak_to_another_hub_than_the_pinned_one(tmp_path: Path) -> None:
+    async with served(tmp_path, "vn") as hub, client(hub, "vn", pin=bytes(32)) as vn:
+        with pytest.raises(WrongHub):
+            await vn.checkpoint()
+
+
+async def test_a_hub_that_stops_answers_whoever_waits_quickly(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    async with served(tmp_path, "vn", "jp") as hub:
+        _, writer = await hub.connect("jp")
+        writer.write(b"GET /v1/feed?wait=60 HTTP/1.1\r\nHost: hub\r\n\r\n")
+        await until(lambda: hub.world.inbox._polls == {"jp": 1})
+        started = loop.time()
+    assert loop.time() - started < 5
+    writer.transport.abort()
