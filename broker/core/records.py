@@ -17,7 +17,7 @@ from importlib.resources import files
 from typing import Any, TypeVar
 
 from broker.core import model
-from broker.core.avro_types import Mismatch, read_bytes
+from broker.core.avro_types import Mismatch, read_bytes, write_long
 from broker.core.codec import Codec, confluent_id, schema_digest
 from broker.core.errors import NotCanonical
 from broker.core.model import (
@@ -32,6 +32,7 @@ from broker.core.model import (
     Header,
     KeyWrap,
     Leaf,
+    Proof,
     Read,
     Receipt,
     Refusal,
@@ -127,6 +128,14 @@ def decode(cls: type[T], data: bytes) -> T:
     """
     value: T = _CODECS[cls].decode(data)
     return value
+
+
+def encode_delivery(head: bytes, envelope: bytes, proofs: tuple[Proof, ...]) -> bytes:
+    """Return the encoding of a delivery whose envelope is encoded already, once for all who get the same."""
+    out = bytearray()
+    write_long(out, len(head))
+    # The second branch of the union, then the record as it stands.
+    return bytes(out) + head + b"\x02" + envelope + encode(Delivery(b"", None, proofs))[2:]
 
 
 def frame(record: Any) -> bytes:

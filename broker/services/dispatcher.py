@@ -38,6 +38,7 @@ from broker.core.records import (
     decode,
     delivery_id,
     encode,
+    encode_delivery,
     frame,
     framed,
     partition_of,
@@ -76,7 +77,7 @@ class Taken:
 class Redacted:
     """What is left of an envelope for everybody who gets the same slots."""
 
-    envelope: Envelope
+    envelope: bytes
     proofs: tuple[Proof, ...]
     content: bytes
 
@@ -275,7 +276,7 @@ class Ruling:
             )
         )
         id_ = delivery_id(head)
-        value = framed(Delivery, encode(Delivery(head, cut.envelope, cut.proofs)))
+        value = framed(Delivery, encode_delivery(head, cut.envelope, cut.proofs))
         return id_, Record(Partition(inbox_topic(member)), id_, value)
 
     def _refusal(self, taken: Taken, code: str) -> Record:
@@ -317,4 +318,5 @@ class Ruling:
 
 def _redacted(envelope: Envelope, slots: frozenset[Slot], recipient: str) -> Redacted:
     left, proofs = redact(envelope, slots, recipient)
-    return Redacted(left, proofs, content_digest(left))
+    data = encode(left)
+    return Redacted(data, proofs, content_digest(data))

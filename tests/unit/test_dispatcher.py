@@ -5,11 +5,25 @@ from pathlib import Path
 import pytest
 
 from broker.core.errors import NotCanonical
-from broker.core.model import Act, Decision, Delivery, Envelope, Header, Refusal, Region, Slot, Station
+from broker.core.model import (
+    Act,
+    Decision,
+    Delivery,
+    Disclosure,
+    Envelope,
+    Header,
+    Proof,
+    Refusal,
+    Region,
+    Slot,
+    Station,
+)
 from broker.core.records import (
     content_digest,
     decode,
     delivery_id,
+    encode,
+    encode_delivery,
     framed,
     leaf_entry,
     partition_of,
@@ -286,3 +300,11 @@ async def test_keys_of_records_are_their_ids(tmp_path: Path) -> None:
 
 def decode_head(raw: bytes) -> bytes:
     return decode(Delivery, raw).head
+
+
+@pytest.mark.parametrize("head", [b"", b"x" * 63, b"x" * 64, b"x" * 9000], ids=len)
+@pytest.mark.parametrize("proofs", [(), (Proof(3, 1, (bytes(32), bytes(32))), Proof(3, 2, ()))], ids=len)
+def test_a_delivery_put_together_is_the_one_that_is_encoded(head: bytes, proofs: tuple[Proof, ...]) -> None:
+    envelope = Envelope(b"header", b"signature", (Disclosure(Slot.FACTS, bytes(16), b"value"),), (), ())
+
+    assert encode_delivery(head, encode(envelope), proofs) == encode(Delivery(head, envelope, proofs))
