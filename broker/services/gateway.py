@@ -110,8 +110,6 @@ class Gateway:
             if number % CHECKED_AT_ONCE == CHECKED_AT_ONCE - 1:
                 await asyncio.sleep(0)
             self._attempt(request, data)
-        if isinstance(request.ended_by, TooMany) and len(request.results) == 0:
-            raise request.ended_by
         if request.records:
             await self._log.append(request.records)
         self._count(request)
@@ -170,9 +168,10 @@ class Gateway:
             request.results.append(_outcome(arrived, "not-attempted", refusal))
         except TooMany as refusal:
             # Its number is not lost: it was not looked at, and may come again.
+            if not request.results:
+                raise
             request.ended_by = refusal
-            if request.results:
-                request.results.append(_outcome(arrived, "not-attempted", refusal))
+            request.results.append(_outcome(arrived, "not-attempted", refusal))
         except Refused as refusal:
             self._refuse(request, arrived, data, refusal)
         else:
