@@ -49,12 +49,12 @@ class NodeHealth(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class ChannelConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where deliveries go: a folder, with a page for each language beside the JSON."""
+    """Where deliveries go: a folder.  `language` is what the pages in it show first; they hold both."""
 
     kind: Literal["folder"] = "folder"
     path: Path = Path("inbox")
     statuses: tuple[Literal["ACTUAL", "EXERCISE", "TEST"], ...] = ("ACTUAL",)
-    languages: tuple[Literal["en", "vi"], ...] = ("en", "vi")
+    language: Literal["en", "vi"] = "en"
 
     @property
     def taken(self) -> frozenset[Status]:

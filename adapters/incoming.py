@@ -26,8 +26,8 @@ KEPT_CHECKPOINTS = 1000
 class Taken:
     """A delivery that is done with, as it is to be recorded.
 
-    `lane` and `sequence` are None if the delivery moves no lane of ours; `content` is kept as evidence
-    and so that the delivery can be shown again.
+    `place` is where the feed goes on after it.  `lane` and `sequence` are None if the delivery moves no lane
+    of ours; `content` is kept as evidence and so that the delivery can be shown again.
     """
 
     id: bytes
@@ -92,7 +92,7 @@ class Incoming:
         self._store = store
 
     def place(self) -> int:
-        """Return the place up to which everything is done with."""
+        """Return the place from which the feed goes on: everything before it is done with."""
         return int(self._store.fact("place") or 0)
 
     def next_in_lane(self, lane: str) -> int:

@@ -47,10 +47,10 @@ certificate = "tls/member.pem"
 [health]                         # /health, /ready and /metrics, on the loopback address only
 port = {health_port}
 
-[channels.folder]                # each delivery as files: JSON, the signed bytes, a page in each language
+[channels.folder]                # each delivery as files: JSON, the signed bytes, a page in two languages
 path = "inbox"
 statuses = ["ACTUAL"]            # add "EXERCISE" to take part in exercises
-languages = ["en", "vi"]
+language = "en"                  # what the pages show first; or "vi"
 """
 
 HUB_PART = """

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from adapters.channels import Channel
 from adapters.channels.folder import FolderChannel
-from adapters.channels.page import page_of
 from adapters.client import HttpHub, pinned_context
 from adapters.configuration import NodeConfig
 from adapters.directories import Directories, Source
@@ -110,7 +109,7 @@ async def run_node(
                 hub,
                 directory_source(config),
                 catalogue,
-                make_channels(config, catalogue),
+                make_channels(config),
                 identity,
                 address.log_key,
                 clock,
@@ -163,16 +162,10 @@ def leading_region(config: NodeConfig) -> Region:
     return member.regions[0]
 
 
-def make_channels(config: NodeConfig, catalogue: Catalogue) -> list[Channel]:
+def make_channels(config: NodeConfig) -> list[Channel]:
     """Return the configured channels."""
     return [
-        FolderChannel(
-            config.path(each.path),
-            page_of(catalogue, config.member),
-            languages=each.languages,
-            statuses=each.taken,
-            name=name,
-        )
+        FolderChannel(config.path(each.path), language=each.language, statuses=each.taken, name=name)
         for name, each in config.channels.items()
     ]
 

@@ -30,6 +30,7 @@ from adapters.store import Store
 from broker.clock import Clock
 from broker.core.agreements import Reference
 from broker.core.catalogue import Catalogue
+from broker.core.directory import Directory
 from broker.core.errors import HalongError, LaneGap, NotAgreed, Refused, TooMany, Unavailable
 from broker.core.model import Delivery, Header
 from broker.core.note import LogKey
@@ -37,6 +38,7 @@ from broker.core.notice import Notice
 from broker.core.records import encode
 from broker.core.wire import Feed
 from broker.telemetry import logger_of
+from schemas.shown import ProofLine
 
 A_FEED = 128
 FEED_SECONDS = 20.0
@@ -188,7 +190,7 @@ class Runner:
             raise
         except Refused as error:
             return self._quarantine(proven, error)
-        return await self._hand_on(checked)
+        return await self._hand_on(checked, index.directory)
 
     def _quarantine(self, proven: Proven, error: Refused) -> Taken:
         head = proven.head
@@ -196,7 +198,7 @@ class Runner:
         self._alarms.sound("delivery.quarantined", error.code, proven.id.hex())
         return Taken(
             id=proven.id,
-            place=proven.item.place,
+            place=proven.item.place + 1,
             lane=head.lane if ours else None,
             sequence=head.sequence if ours else None,
             statement=head.statement,
@@ -209,14 +211,14 @@ class Runner:
             code=error.code,
         )
 
-    async def _hand_on(self, checked: Checked) -> Taken:
+    async def _hand_on(self, checked: Checked, directory: Directory) -> Taken:
         proven, notice = checked.proven, checked.notice
         state, channel, reference, notice_type = "erased", None, None, None
         if notice is not None:
             if checked.narrower:
                 self._alarms.sound("delivery.narrower", NotAgreed.code, proven.id.hex())
             reference, notice_type = notice.reference, notice.header.notice_type
-            channel = await self._deliver(proven, notice)
+            channel = await self._deliver(proven, notice, directory)
             state = "accepted" if channel is None else "delivered"
         log_line.info(
             "delivery.taken",
@@ -227,7 +229,7 @@ class Runner:
         )
         return Taken(
             id=proven.id,
-            place=proven.item.place,
+            place=proven.item.place + 1,
             lane=proven.head.lane,
             sequence=proven.head.sequence,
             statement=proven.head.statement,
@@ -242,9 +244,15 @@ class Runner:
             learned=checked.learned,
         )
 
-    async def _deliver(self, proven: Proven, notice: Notice) -> str | None:
+    async def _deliver(self, proven: Proven, notice: Notice, directory: Directory) -> str | None:
         """Hand a notice to every channel that takes its status; return the first one's name, if any."""
-        item = Item(proven.id, proven.head, notice.envelope, notice, proven.item.index, proven.tree.size)
+        item = Item(
+            proven.id,
+            proven.head,
+            notice,
+            ProofLine(self._log_key.name, proven.item.index, proven.tree.size, proven.tree.root),
+            {id_: member.name for id_, member in directory.members.items()},
+        )
         taking = [each for each in self._channels if notice.header.status in each.statuses]
         for channel in taking:
             try:

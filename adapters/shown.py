@@ -9,8 +9,8 @@ from typing import Any
 
 from adapters.channels import Item
 from broker.core.model import Ground, Obligations, Slot
-from broker.core.notice import Notice
 from broker.core.notice_json import time_to_json, values_to_json
+from schemas.shown import slot_states
 
 
 def shown(item: Item) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def shown(item: Item) -> dict[str, Any]:
         "effective_until": _time(header.effective_until),
         "retain_until": _time(header.retain_until),
         "feedback_due": _time(header.feedback_due),
-        "slots": {slot.label: state_of(item.notice, slot) for slot in Slot},
+        "slots": {slot.label: state.value for slot, state in slot_states(item.notice.envelope).items()},
         "notice": {
             name: value
             for slot in Slot
@@ -51,16 +51,8 @@ def shown(item: Item) -> dict[str, Any]:
         "grounds": [_ground(each) for each in head.grounds],
         "obligations": _obligations(head.obligations),
         "directory": head.directory.hex(),
-        "log": {"leaf": item.leaf, "size": item.size},
+        "log": {"name": item.proof.log, "leaf": item.proof.index, "size": item.proof.size},
     }
-
-
-def state_of(notice: Notice, slot: Slot) -> str:
-    """Return whether a slot is `shown`, shown and `empty`, `sealed` to others, or `withheld`."""
-    for disclosure in notice.envelope.disclosures:
-        if disclosure.slot is slot:
-            return "shown" if disclosure.value else "empty"
-    return "sealed" if any(each.slot is slot for each in notice.envelope.sealed) else "withheld"
 
 
 def _time(at: int | None) -> str | None:

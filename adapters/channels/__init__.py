@@ -6,12 +6,14 @@ own systems; which statuses it takes is configured, live notices alone unless mo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from broker.core.errors import Unavailable
-from broker.core.model import DeliveryHead, Envelope, Status
+from broker.core.model import DeliveryHead, Status
 from broker.core.notice import Notice
+from schemas.shown import ProofLine
 
 LIVE_ALONE = frozenset({Status.ACTUAL})
 
@@ -22,17 +24,13 @@ class ChannelUnavailable(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A checked delivery.
-
-    `leaf` is its index in the log, and `size` the size of the tree by which that was proven.
-    """
+    """A checked delivery, where the log has it, and the names of members by their ids."""
 
     id: bytes
     head: DeliveryHead
-    envelope: Envelope
     notice: Notice
-    leaf: int
-    size: int
+    proof: ProofLine
+    names: Mapping[str, str]
 
 
 class Channel(Protocol):

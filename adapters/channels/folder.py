@@ -1,7 +1,7 @@
 """The folder channel: each delivery is a few files that appear whole.
 
     <folder>/asia-pacific/vn/0000000017-5a3f9c0d1b2e4f60.json        what was delivered, for programs
-    <folder>/asia-pacific/vn/0000000017-5a3f9c0d1b2e4f60.en.html     the notice on a page, for people
+    <folder>/asia-pacific/vn/0000000017-5a3f9c0d1b2e4f60.html        the notice on a page, for people
     <folder>/asia-pacific/vn/0000000017-5a3f9c0d1b2e4f60.envelope    the signed bytes, for `halong inspect`
 
 The JSON file comes last: when it is there, the others are.  Names are made of what was checked to be plain
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from adapters.channels import LIVE_ALONE, ChannelUnavailable, Item
 from adapters.shown import shown
 from broker.core.model import Status
 from broker.core.records import encode
-
-Page = Callable[[Item, str], str]
+from schemas.rendering import render_page
+from schemas.shown import Shown, slot_states
 
 
 class FolderChannel:
@@ -31,8 +31,7 @@ class FolderChannel:
 
     Args:
         path: The folder; it is made when the first delivery comes.
-        page: Renders a delivery in a language.
-        languages: One page for each: `en`, `vi`.
+        language: What the page shows first: `en` or `vi`; both are on it.
         statuses: What is taken.
         name: The name in receipts.
     """
@@ -40,17 +39,15 @@ class FolderChannel:
     def __init__(
         self,
         path: Path,
-        page: Page,
         *,
-        languages: Sequence[str] = ("en", "vi"),
+        language: str = "en",
         statuses: frozenset[Status] = LIVE_ALONE,
         name: str = "folder",
     ) -> None:
         self.name = name
         self.statuses = statuses
         self._path = path
-        self._page = page
-        self._languages = languages
+        self._language = language
 
     async def deliver(self, item: Item) -> None:
         """Return when all files of the delivery are there and would survive a crash.
@@ -60,20 +57,44 @@ class FolderChannel:
         Raises:
             ChannelUnavailable: The folder cannot be written now.
         """
-        header = item.notice.header
-        lane = self._path / header.region.slug / header.originator
-        stem = f"{item.head.sequence:010d}-{item.id.hex()[:16]}"
-        files: dict[str, bytes] = {
-            f"{stem}.{language}.html": self._page(item, language).encode() for language in self._languages
-        }
-        files[f"{stem}.envelope"] = encode(item.envelope)
-        files[f"{stem}.json"] = _json(shown(item))
         try:
-            await asyncio.to_thread(_write, lane, files)
+            await asyncio.to_thread(self._write, item)
         except OSError as error:
             raise ChannelUnavailable(
                 f"the folder cannot be written: {error.strerror}", field=self.name
             ) from None
+
+    def _write(self, item: Item) -> None:
+        header = item.notice.header
+        stem = f"{item.head.sequence:010d}-{item.id.hex()[:16]}"
+        _write(
+            self._path / header.region.slug / header.originator,
+            {
+                f"{stem}.html": render_page(page_of(item), self._language).encode(),
+                f"{stem}.envelope": encode(item.notice.envelope),
+                f"{stem}.json": _json(shown(item)),
+            },
+        )
+
+
+def page_of(item: Item) -> Shown:
+    """Return what the page of a delivery is made from."""
+    notice, head = item.notice, item.head
+    return Shown(
+        header=notice.header,
+        statement=notice.statement,
+        notice_type=notice.notice_type,
+        values=notice.values,
+        slots=slot_states(notice.envelope),
+        verified=True,
+        member=head.member,
+        key=notice.key.id,
+        names=item.names,
+        obligations=head.obligations,
+        grounds=head.grounds,
+        decided_at=head.decided_at,
+        proof=item.proof,
+    )
 
 
 def _json(obj: Mapping[str, Any]) -> bytes:
