@@ -84,7 +84,7 @@ def test_a_record_has_the_schema_of_the_vectors(cls: type, name: str) -> None:
 @pytest.mark.parametrize(("name", "cls"), RECORDS.items(), ids=RECORDS)
 def test_a_record_of_the_hub_has_the_bytes_and_the_leaf_of_the_vectors(name: str, cls: type) -> None:
     data = raw(VECTORS[name]["bytes"])
-    record: object = records.decode(cls, data)
+    record: Any = records.decode(cls, data)
     value = records.frame(record)
 
     assert records.encode(record) == data
