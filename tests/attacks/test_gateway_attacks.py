@@ -130,6 +130,13 @@ async def sign_after_the_key_was_revoked(world: World) -> str | None:
     return await first_code(world, world.compose("vn", sighting()))
 
 
+async def send_beyond_the_rate_with_a_revoked_key(world: World) -> str | None:
+    """Who has no key that counts is told so before its rate is looked at."""
+    world.gateway._rate = type(world.gateway._rate)(per_second=1, burst=0)
+    world.revoke("vn")
+    return await first_code(world, world.compose("vn", sighting()))
+
+
 async def sign_for_another_network(world: World) -> str | None:
     return await first_code(world, world.compose("vn", sighting(), network="halong-exercise"))
 
@@ -338,6 +345,7 @@ ROWS = (
     Row("a member signs for another", "bad-signature", sign_for_another),
     Row("a key that nobody knows", "bad-signature", sign_with_a_key_that_nobody_knows),
     Row("a key that was revoked", "unknown-key", sign_after_the_key_was_revoked),
+    Row("a key that was revoked, beyond the rate", "unknown-key", send_beyond_the_rate_with_a_revoked_key),
     Row("a signature made for another network", "bad-signature", sign_for_another_network),
     Row("a header changed after signing", "bad-signature", change_a_byte_of_the_header),
     Row("a request that runs into the rate", "too-many", send_faster_than_the_rate),

@@ -20,6 +20,10 @@ from tests.world import World, sighting
 LEAVES, CHECKPOINTS = Partition(AUDIT_LEAVES), Partition(AUDIT_CHECKPOINTS)
 
 
+def sequencer(world: World) -> Sequencer:
+    return Sequencer(world.log, world.log_signer, world.clock, world.metrics)
+
+
 async def leaves(world: World) -> list[Leaf]:
     return [unframe(Leaf, stored.value) for stored in await world.log.read(LEAVES, 0, 10_000)]
 
@@ -102,7 +106,7 @@ async def test_leaves_that_nobody_signed_before_the_end_are_signed_at_the_next_s
         leaf = Leaf(size, b"\x07" + bytes(32), READS, 0, 0)
         await world.log.append([Record(LEAVES, b"", frame(leaf))])
 
-        another = Sequencer(world.log, world.log_signer, world.clock, world.metrics)
+        another = sequencer(world)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(another.run())
             await another.caught_up.wait()
@@ -133,7 +137,7 @@ async def test_leaves_that_are_not_numbered_one_by_one_stop_it(tmp_path: Path, i
         await world.log.append([Record(LEAVES, b"", frame(one)) for one in (leaf, second)])
 
         with pytest.raises(NotCanonical):
-            await Sequencer(world.log, world.log_signer, world.clock, world.metrics).run()
+            await asyncio.wait_for(sequencer(world).run(), 5)
 
 
 async def test_a_record_with_two_leaves_stops_it(tmp_path: Path) -> None:
@@ -144,7 +148,7 @@ async def test_a_record_with_two_leaves_stops_it(tmp_path: Path) -> None:
         await world.log.append([Record(LEAVES, b"", frame(one)) for one in (first, replace(first, index=1))])
 
         with pytest.raises(NotCanonical):
-            await Sequencer(world.log, world.log_signer, world.clock, world.metrics).run()
+            await asyncio.wait_for(sequencer(world).run(), 5)
 
         assert await checkpoints(world) == []
 
@@ -157,7 +161,7 @@ async def test_a_reader_that_lost_its_place_writes_nothing_twice(tmp_path: Path)
         await world.log.append([Record(LEAVES, b"", frame(known))])
 
         with pytest.raises(NotCanonical):
-            await Sequencer(world.log, world.log_signer, world.clock, world.metrics).run()
+            await asyncio.wait_for(sequencer(world).run(), 5)
 
         assert await leaves(world) == [known]
 
