@@ -6,7 +6,7 @@ lines.  Works from the schema and its marks, so a type that it does not know sti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,7 +63,7 @@ class Reading:
             ),
         }
 
-    def rows(self, slot: Slot, values: Fields, *, omit: Sequence[str] = ()) -> tuple[Row, ...]:
+    def rows(self, slot: Slot, values: Fields, *, omit: Container[str] = ()) -> tuple[Row, ...]:
         """Return a row for each field of the slot that has a value."""
         record = str(self._type.schema["name"])
         return self._rows(record, self._type.fields(slot), values, "", omit)
@@ -81,7 +81,7 @@ class Reading:
         return Value(name, code=town.code)
 
     def _rows(
-        self, record: str, fields: Iterable[Node], values: Fields, above: str, omit: Sequence[str] = ()
+        self, record: str, fields: Iterable[Node], values: Fields, above: str, omit: Container[str] = ()
     ) -> tuple[Row, ...]:
         rows = []
         for field in fields:

@@ -7,7 +7,7 @@ Decides how one value of a notice looks in a language, and which characters a re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import MAXYEAR, UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from unicodedata import category
 
@@ -73,8 +73,10 @@ def number(value: Decimal | int, language: str, *, least_digits: int = 0) -> str
 
 def time(at: int, language: str, offset_minutes: int) -> Value:
     """Return UTC milliseconds as the wall clock of the given offset shows them."""
-    zone = timezone(timedelta(minutes=offset_minutes))
-    moment = (_EPOCH + timedelta(milliseconds=at)).astimezone(zone)
+    moment = _EPOCH + timedelta(milliseconds=at)
+    # The last hours of the year 9999, which the format allows, have no wall clock further east.
+    if moment.year < MAXYEAR:
+        moment = moment.astimezone(timezone(timedelta(minutes=offset_minutes)))
     offset = moment.strftime("%z")
     clock = f"{moment:%H:%M}" if moment.second == 0 else f"{moment:%H:%M:%S}"
     if language == "vi":

@@ -20,12 +20,19 @@ from schemas.fields import Reading, Row
 from schemas.flags import flags
 from schemas.readable import Value, coded, time, visible
 from schemas.shown import Shown, SlotState
+from schemas.walk import type_of
 from schemas.wording import Labels, labels
 
-HEAD_FIELDS = (
-    "route", "grading", "urgency", "severity", "certainty", "suggested_action", "officer_safety",
-)  # fmt: skip
-"""Facts that the top of the page shows, so that the section of facts does not repeat them."""
+HEAD_FIELDS = {
+    "route": "Route",
+    "grading": "Grading",
+    "urgency": "Urgency",
+    "severity": "Severity",
+    "certainty": "Certainty",
+    "suggested_action": "SuggestedAction",
+    "officer_safety": "boolean",
+}
+"""Facts that the top of the page shows, and the section of facts therefore does not, with their types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +112,13 @@ class _Viewing:
     def __init__(self, shown: Shown, words: Labels) -> None:
         self.shown = shown
         self.words = words
-        self.facts: Mapping[str, Any] = (
-            shown.values.get(Slot.FACTS, {}) if shown.slots[Slot.FACTS] is SlotState.SHOWN else {}
+        self.head_fields = frozenset(
+            field["name"]
+            for field in shown.notice_type.fields(Slot.FACTS)
+            if HEAD_FIELDS.get(field["name"]) == _type_name(field)
         )
+        facts = shown.values.get(Slot.FACTS, {}) if shown.slots[Slot.FACTS] is SlotState.SHOWN else {}
+        self.facts = {name: value for name, value in facts.items() if name in self.head_fields}
         everything = {name: value for slot in shown.values.values() for name, value in slot.items()}
         self.reading = Reading(
             shown.notice_type, words, shown.offset_minutes, flags(shown.notice_type, everything)
@@ -203,7 +214,7 @@ class _Viewing:
         )
 
     def _route_note(self) -> str:
-        if "route" not in {field["name"] for field in self.shown.notice_type.fields(Slot.FACTS)}:
+        if "route" not in self.head_fields:
             return ""
         has_facts = self.shown.slots[Slot.FACTS] is SlotState.SHOWN
         return self.words.page("no_route" if has_facts else "route_withheld")
@@ -244,7 +255,7 @@ class _Viewing:
         state = self.shown.slots[slot]
         rows: tuple[Row, ...] = ()
         if state is SlotState.SHOWN:
-            omit = HEAD_FIELDS if slot is Slot.FACTS else ()
+            omit = self.head_fields if slot is Slot.FACTS else frozenset[str]()
             rows = self.reading.rows(slot, self.shown.values.get(slot, {}), omit=omit)
         return Section(
             slot=slot,
@@ -315,3 +326,8 @@ class _Viewing:
         }
         outcomes: Mapping[str, str] = self.words.tables["enums"]["Outcome"]
         return Feedback(shown.feedback_command, json.dumps(file, indent=2), tuple(outcomes.items()))
+
+
+def _type_name(field: Mapping[str, Any]) -> str:
+    node, _, _ = type_of(field["type"], {})
+    return str(node.get("name", node["type"]))

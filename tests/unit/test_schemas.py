@@ -34,7 +34,7 @@ from tests.notices import NOTICES, drug_parcel, feedback, hazardous_waste
 ROOT = Path(__file__).parents[2]
 TYPES = {one.name: one for one in load_catalogue()}
 MARKS = {
-    "name", "type", "doc", "sensitivity", "codes", "initials", "check_digit", "form", "units", "unit", 
+    "name", "type", "doc", "sensitivity", "codes", "initials", "check_digit", "form", "units", "unit",
     "range",
 }  # fmt: skip
 
