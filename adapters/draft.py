@@ -23,6 +23,7 @@ from broker.core.limits import MOST_HEADER_BYTES
 from broker.core.model import Act, Handling, Header, Region, Slot, Status, Tlp
 from broker.core.notice_json import time_from_json, time_to_json, values_from_json
 from broker.core.records import encode
+from schemas.flags import complete_checks
 
 E = TypeVar("E", bound=IntEnum)
 T = TypeVar("T")
@@ -179,12 +180,12 @@ class Draft:
         )
 
     def values(self, notice_type: NoticeType) -> dict[str, Any]:
-        """Return the content as values of its type.
+        """Return the content as values of its type, with the verdict on every check digit filled in.
 
         Raises:
             BadSlot: It does not fit.
         """
-        return values_from_json(notice_type, self.notice)
+        return values_from_json(notice_type, complete_checks(notice_type, self.notice))
 
     def header(
         self,
