@@ -44,6 +44,7 @@ from broker.core.model import (
 )
 from broker.core.note import LogSigner
 from broker.core.notice import draft
+from broker.core.notice_json import values_from_json
 from broker.core.records import decode, delivery_id, encode, framed, partition_of, statement_id
 from broker.core.signing import sign_header, sign_receipt
 from broker.core.wire import FeedItem, Outcome
@@ -59,6 +60,8 @@ from broker.services.metrics import Metrics
 from broker.services.rate import Rate
 from broker.services.refusals import Refusals
 from broker.services.sequencer import Sequencer
+from schemas import load_catalogue
+from tests.notices import NOTICES
 
 NETWORK = "halong-test"
 NOW = 1_790_000_000_000
@@ -82,6 +85,10 @@ SIGHTING = NoticeType(
 """A notice type with one text in each slot."""
 
 
+CATALOGUE = Catalogue([*load_catalogue(), SIGHTING])
+"""The real notice types, and the sighting."""
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """What a notice says, before it has a header."""
@@ -93,6 +100,12 @@ class Content:
 def sighting(**values: str) -> Content:
     """A sighting somewhere, with whatever else is given: plate, firm, person, text, photo."""
     return Content(SIGHTING, {"place": "Hai Phong", **values})
+
+
+def notice(name: str, **changes: Any) -> Content:
+    """A complete notice of a real type from `tests.notices`, with the fields in `changes` changed."""
+    notice_type = CATALOGUE.current(name)
+    return Content(notice_type, values_from_json(notice_type, NOTICES[name](**changes)))
 
 
 class MovableClock:
@@ -203,7 +216,7 @@ class World:
         self.clock = MovableClock()
         self.log_signer = LogSigner(f"{NETWORK}/log", PrivateKey.generate(Algorithm.ED25519))
         self.source = WorldDirectory(self.log_signer.vkey)
-        self.catalogue = Catalogue([SIGHTING])
+        self.catalogue = CATALOGUE
         self.people: dict[str, Person] = {}
         self.rate = rate
         self._wrap = wrap

@@ -16,8 +16,9 @@ from broker.core.model import Slot
 from broker.core.notice import draft
 from broker.core.slots import slot_digest
 from broker.log import Stored
+from tests.notices import NOTICES
 from tests.recount import records
-from tests.world import SIGHTING, World, sighting, swapped
+from tests.world import SIGHTING, World, notice, sighting, swapped
 
 CANARY = "CANARY-Ada-Lovelace"
 WITHHELD = dict.fromkeys(("plate", "firm", "person", "text", "photo"), CANARY)
@@ -107,3 +108,36 @@ async def test_a_refusal_repeats_nothing_of_what_it_refuses(tmp_path: Path, line
         assert CANARY.lower() not in lines.getvalue()
         assert CANARY.encode() not in world.metrics.render()
         assert not any(text in stored.value for stored in await everything(world))
+
+
+@pytest.mark.parametrize("name", sorted(NOTICES))
+async def test_of_no_type_does_anything_outside_of_the_facts_get_out(
+    name: str, tmp_path: Path, lines: io.StringIO
+) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp", types=[name], slots=["facts"])
+        content = notice(name)
+        facts = {field["name"] for field in content.notice_type.fields(Slot.FACTS)}
+        told = set(texts({key: value for key, value in content.values.items() if key in facts}))
+        secrets = set(texts({key: value for key, value in content.values.items() if key not in facts})) - told
+        await world.publish("vn", content)
+        (jp,) = await world.deliveries("jp")
+
+        assert len(secrets) > 3
+        for secret in secrets:
+            assert secret.encode() not in jp.raw
+            assert secret not in lines.getvalue()
+            assert secret.encode() not in world.metrics.render()
+
+
+def texts(value: object) -> Iterator[str]:
+    """Yield every text that is long enough not to be found by chance."""
+    match value:
+        case str() if len(value) > 5:
+            yield value
+        case dict():
+            for each in value.values():
+                yield from texts(each)
+        case list() | tuple():
+            for each in value:
+                yield from texts(each)
