@@ -134,7 +134,8 @@ class Dispatcher:
         try:
             await batch.commit(results)
         except LogUnavailable as error:
-            # Perhaps stored, perhaps not: the next batch has another claim, and then the log will say.
+            # Perhaps stored, perhaps not: before the next batch the log will say.
+            self._claims.pop(partition, None)
             log_line.warning(
                 "batch.in-doubt", code=error.code, topic=partition.topic, partition=partition.number
             )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from adapters.client import HttpHub, WrongHub, pinned_context
-from broker.core.errors import NotYours, TooMany
+from broker.core.errors import NotYours, TooMany, Unavailable
 from broker.core.merkle import leaf_hash, verify_inclusion
 from broker.core.model import Delivery, Region
 from broker.core.note import LogKey
 from broker.core.records import decode, encode, leaf_entry
+from broker.log import Log, LogUnavailable, Record
+from tests.crash import CrashingLog, CrashPoints
 from tests.served import HOST, Served, served, until
 from tests.world import sighting
 
@@ -106,3 +109,35 @@ async def test_a_hub_that_stops_answers_whoever_waits_quickly(tmp_path: Path) ->
         started = loop.time()
     assert loop.time() - started < 5
     writer.transport.abort()
+
+
+async def test_a_log_that_cannot_store_is_told_as_such_and_the_same_may_come_again(tmp_path: Path) -> None:
+    failing = {"gateway"}
+
+    class Full(CrashingLog):
+        async def append(self, records: Sequence[Record]) -> Sequence[int]:
+            if failing:
+                raise LogUnavailable("the disk is full")
+            return await super().append(records)
+
+    def wrap(service: str, log: Log) -> Log:
+        return Full(log, CrashPoints()) if service == "gateway" else log
+
+    async with (
+        served(tmp_path, "vn", "jp", wrap=wrap) as hub,
+        client(hub, "vn") as vn,
+        client(hub, "jp") as jp,
+    ):
+        hub.world.agree("vn", "jp")
+        await hub.world.directory.refresh()
+        envelope = hub.world.compose("vn", sighting())
+        with pytest.raises(Unavailable):
+            await vn.publish([envelope])
+        assert (await hub.ask("GET", "/v1/feed", name="jp")).status == 200
+
+        failing.clear()
+        (outcome,) = (await vn.publish([envelope])).results
+        await hub.world.settle()
+
+        assert outcome.status == "accepted"
+        assert len((await jp.feed(0, 100, 0)).items) == 1
