@@ -11,6 +11,7 @@ from unicodedata import is_normalized
 
 import pytest
 
+from adapters.draft import Draft
 from broker.core import model
 from broker.core.catalogue import NoticeType
 from broker.core.errors import BadConfiguration
@@ -32,6 +33,7 @@ from schemas.walk import Node, named_types, type_of
 from tests.notices import NOTICES, drug_parcel, feedback, hazardous_waste
 
 ROOT = Path(__file__).parents[2]
+AT = 1_795_594_800_000
 TYPES = {one.name: one for one in load_catalogue()}
 MARKS = {
     "name", "type", "doc", "sensitivity", "codes", "initials", "check_digit", "form", "units", "unit",
@@ -360,9 +362,9 @@ def test_the_examples_to_publish_are_right_and_odd_in_nothing() -> None:
     assert [file.stem for file in files] == sorted(TYPES)
     for file in files:
         obj = json.loads(file.read_text("utf-8"))
-        notice_type = TYPES[obj["type"]]
-        values = values_from_json(notice_type, complete_checks(notice_type, obj["notice"]))
-        notice_type.encode_slots(values)
+        draft = Draft.from_json(obj, load_catalogue(), member="jp", region=model.Region.ASIA_PACIFIC, at=AT)
+        notice_type = TYPES[draft.notice_type]
+        values = draft.values(notice_type)
         assert not flags(notice_type, values)
         sealed = {slot for slot in Slot if slot.label in notice_type.schema["sealed"]}
         assert not any(values[field["name"]] for slot in sealed for field in notice_type.fields(slot))
