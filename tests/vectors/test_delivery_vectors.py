@@ -11,6 +11,7 @@ import pytest
 from broker.core import records
 from broker.core.delivery import Opened, open_delivery
 from broker.core.errors import BadDelivery, NotCanonical, Refused
+from broker.core.merkle import leaf_hash
 from broker.core.model import Delivery, DeliveryHead, Envelope, Slot
 from broker.core.redaction import redact
 from broker.core.sealing import seal_leaves, seals_root
@@ -58,8 +59,6 @@ def test_the_hub_writes_the_content_and_the_proofs_of_the_vectors() -> None:
 
 
 def test_seals_have_the_leaves_and_the_root_of_the_vectors() -> None:
-    from broker.core.merkle import leaf_hash
-
     leaves = [leaf_hash(leaf).hex() for leaf in seal_leaves(WHOLE)]
     assert leaves == VECTORS["sealed"]["seal_leaves"]
     root = seals_root(WHOLE)
