@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import msgspec
 from msgspec import Struct, field
 
 from broker.core.errors import BadConfiguration
 from broker.core.model import Region, Status
+from broker.settings_file import load_settings
 
 MEMBER_FILE = "member.toml"
 
@@ -111,22 +111,10 @@ def load_node_config(folder: Path) -> NodeConfig:
     """Return the configuration of the node in `folder`.
 
     Raises:
-        BadConfiguration: The file is missing, is no TOML, or a key is unknown, missing or of another kind.
+        BadConfiguration: The file cannot be used; names it, and the key.
     """
     path = folder / MEMBER_FILE
-    try:
-        found = msgspec.toml.decode(path.read_bytes(), type=NodeConfig, strict=True)
-    except FileNotFoundError:
-        raise BadConfiguration(
-            f"there is no {MEMBER_FILE}; `halong init member` makes one", field=str(path)
-        ) from None
-    except OSError as error:
-        raise BadConfiguration(f"cannot be read: {error.strerror}", field=str(path)) from None
-    except msgspec.ValidationError as error:
-        # The error names the key and the kinds; the file holds no secrets.
-        raise BadConfiguration(f"{error}", field=str(path)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadConfiguration(f"no TOML: {error}", field=str(path)) from None
+    found = load_settings(path, NodeConfig, "halong init member")
     if found.region is not None and found.region not in {region.slug for region in Region}:
         raise BadConfiguration(
             f"region is one of {', '.join(region.slug for region in Region)}", field=str(path)
@@ -135,4 +123,4 @@ def load_node_config(folder: Path) -> NodeConfig:
         len(found.hub.pin) != 64 or not set(found.hub.pin) <= set("0123456789abcdef")
     ):
         raise BadConfiguration("hub.pin is not 64 hexadecimal digits", field=str(path))
-    return msgspec.structs.replace(found, root=folder)
+    return found

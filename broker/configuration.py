@@ -9,10 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-import msgspec
 from msgspec import Struct, field
 
-from broker.core.errors import BadConfiguration
+from broker.settings_file import load_settings
 
 HUB_FILE = "hub.toml"
 
@@ -57,6 +56,14 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     connections_per_key: int = 64
 
 
+class Kafka(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How to speak to a cluster that asks for certificates, as PEM files: its authority, and our own."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+
+
 class HubConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All of `hub.toml`.
 
@@ -74,6 +81,7 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     health: Health = field(default_factory=Health)
     keys: Keys = field(default_factory=Keys)
     limits: Limits = field(default_factory=Limits)
+    kafka: Kafka | None = None
     root: Path = Path()
 
     def path(self, relative: Path) -> Path:
@@ -89,33 +97,10 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return "sqlite://" + quote(str((self.root / self.log.removeprefix(prefix)).absolute()))
 
 
-def _path(kind: type, value: object) -> Path:
-    if kind is not Path or not isinstance(value, str):
-        raise TypeError(f"Expected `{kind.__name__}`")
-    return Path(value)
-
-
 def load_hub_config(folder: Path) -> HubConfig:
     """Return the configuration of the hub in `folder`.
 
     Raises:
-        BadConfiguration: The file is missing, is no TOML, or a key is unknown, missing or of another kind.
+        BadConfiguration: The file cannot be used; names it, and the key.
     """
-    path = folder / HUB_FILE
-    try:
-        values = msgspec.toml.decode(path.read_bytes())
-        if "root" in values:
-            raise BadConfiguration("Object contains unknown field `root`", field=str(path))
-        found = msgspec.convert(values, HubConfig, dec_hook=_path)
-    except FileNotFoundError:
-        raise BadConfiguration(
-            f"there is no {HUB_FILE}; `halong init hub` makes one", field=str(path)
-        ) from None
-    except OSError as error:
-        raise BadConfiguration(f"cannot be read: {error.strerror}", field=str(path)) from None
-    except msgspec.ValidationError as error:
-        # The error names the key and the kinds; the file holds no secrets.
-        raise BadConfiguration(f"{error}", field=str(path)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadConfiguration(f"no TOML: {error}", field=str(path)) from None
-    return msgspec.structs.replace(found, root=folder)
+    return load_settings(folder / HUB_FILE, HubConfig, "halong init hub")

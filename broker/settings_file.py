@@ -1,0 +1,46 @@
+"""A settings file as a value: TOML, strict, with errors that name the file and the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from broker.core.errors import BadConfiguration
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def load_settings(path: Path, kind: type[T], maker: str) -> T:
+    """Return the file as a `kind`, whose field `root` is then the folder in which the file lies.
+
+    Args:
+        path: The file.
+        kind: A struct that forbids unknown fields; `root` is no key of the file.
+        maker: The command that makes such a file, for whoever has none.
+
+    Raises:
+        BadConfiguration: The file is missing, is no TOML, or a key is unknown, missing or of another kind.
+    """
+    try:
+        values = msgspec.toml.decode(path.read_bytes())
+        if "root" in values:
+            raise BadConfiguration("Object contains unknown field `root`", field=str(path))
+        found = msgspec.convert(values, kind, dec_hook=_path)
+    except FileNotFoundError:
+        raise BadConfiguration(f"there is no {path.name}; `{maker}` makes one", field=str(path)) from None
+    except OSError as error:
+        raise BadConfiguration(f"cannot be read: {error.strerror}", field=str(path)) from None
+    except msgspec.ValidationError as error:
+        # The error names the key and the kinds; the file holds no secrets.
+        raise BadConfiguration(f"{error}", field=str(path)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadConfiguration(f"no TOML: {error}", field=str(path)) from None
+    return msgspec.structs.replace(found, root=path.parent)
+
+
+def _path(kind: type, value: object) -> Path:
+    if kind is not Path or not isinstance(value, str):
+        raise TypeError(f"Expected `{kind.__name__}`")
+    return Path(value)
