@@ -18,7 +18,7 @@ from broker.core.errors import BadConfiguration
 from broker.core.keys import PrivateKey
 from broker.core.note import LogKey, LogSigner
 from broker.directory.folder import FolderDirectory
-from broker.log import Log, LogUnavailable, open_log
+from broker.log import Log, LogUnavailable, Tls, open_log
 from broker.services.current import CurrentDirectory
 from broker.services.dispatcher import Dispatcher
 from broker.services.gateway import Gateway
@@ -77,7 +77,7 @@ async def run_hub(
         NotCanonical: A record of the log cannot be read; nothing goes on past it.
     """
     parts = _parts(config, only)
-    async with open_log(config.log_url) as log:
+    async with open_log(config.log_url, tls=_tls(config)) as log:
         await _Hub(config, parts, log, clock or SystemClock()).run(ready)
 
 
@@ -93,6 +93,13 @@ def _parts(config: HubConfig, only: AbstractSet[str] | None) -> AbstractSet[str]
             field="only",
         )
     return only
+
+
+def _tls(config: HubConfig) -> Tls | None:
+    kafka = config.kafka
+    if kafka is None:
+        return None
+    return Tls(config.path(kafka.authority), config.path(kafka.certificate), config.path(kafka.key))
 
 
 class _Hub:
