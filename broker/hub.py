@@ -111,6 +111,7 @@ class _Hub:
         self._log = log
         self._clock = clock
         self._metrics = Metrics()
+        self._down: set[str] = set()
         self._ports = {"members": 0, "health": 0}
         folder = FolderDirectory(config.path(config.directory), config.path(config.archive))
         self._directory = CurrentDirectory(folder, log, seconds=config.directory_seconds)
@@ -155,7 +156,11 @@ class _Hub:
                 group.create_task(self._when(ledger.caught_up, readiness, "inbox"))
             if server is not None:
                 group.create_task(server.run(self._listening(readiness, "members")))
-            health = HealthServer(self._config.health.port, lambda: dict(readiness.parts), services)
+            health = HealthServer(
+                self._config.health.port,
+                lambda: readiness.parts | dict.fromkeys(self._down, False),
+                services,
+            )
             group.create_task(health.run(self._listening(readiness, "health")))
             await readiness.changed.wait()
             log_line.info("hub.ready", port=self._ports["members"], network=directory.network)
@@ -222,10 +227,12 @@ class _Hub:
                 await run()
             except LogUnavailable as error:
                 log_line.warning("service.restarted", service=name, code=error.code)
+                self._down.add(name)
                 self._metrics.restarts.labels(name).inc()
             if loop.time() - started > LONGEST_PAUSE_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
             await asyncio.sleep(pause)
+            self._down.discard(name)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 

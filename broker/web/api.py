@@ -18,6 +18,7 @@ from aiohttp.web import RequestPayloadError
 from broker.clock import Clock
 from broker.configuration import Limits
 from broker.core.errors import (
+    BadConfiguration,
     HalongError,
     NotCanonical,
     NotMember,
@@ -28,12 +29,14 @@ from broker.core.errors import (
 )
 from broker.core.model import Region
 from broker.core.wire import Publication, Receipts
+from broker.log import LogUnavailable
 from broker.services import refusals
 from broker.services.current import CurrentDirectory
 from broker.services.gateway import Gateway
 from broker.services.inbox import MOST_ITEMS, Inbox
 from broker.services.ledger import Ledger
 from broker.services.metrics import Metrics
+from broker.telemetry import logger_of
 from broker.web.connection import Connection, problem
 
 T = TypeVar("T")
@@ -56,6 +59,8 @@ STATUS: dict[type[HalongError], int] = {
     TooMany: 429,
     Unavailable: 503,
 }
+
+log_line = logger_of("web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,10 @@ class Api:
         return answer
 
     def _problem(self, request: web.Request, error: HalongError) -> web.Response:
+        if isinstance(error, LogUnavailable | BadConfiguration):
+            # Ours; what it says of files and machines here is for the operator.
+            log_line.error("request.failed", code=error.code, exc_info=error)
+            return problem(503, Unavailable.code, "the hub cannot do this now; try the same again")
         status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 400)
         retry_after = None
         if status == 429:

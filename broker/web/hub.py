@@ -74,7 +74,10 @@ class HubServer:
             BadConfiguration: The address cannot be had.
         """
         limits = self._services.limits
-        runner = web.AppRunner(self._api.application(), shutdown_timeout=STOP_SECONDS)
+        # Whoever hangs up waits for nothing any more: what it asked for ends, too.
+        runner = web.AppRunner(
+            self._api.application(), shutdown_timeout=STOP_SECONDS, handler_cancellation=True
+        )
         await runner.setup()
         server = runner.server
         assert server is not None

@@ -170,6 +170,20 @@ async def test_a_service_that_lost_the_log_runs_again_and_any_other_error_ends_i
         assert counted(hub._metrics.restarts) == 2
 
 
+async def test_a_hub_of_which_a_part_is_down_is_not_ready(folder: Path) -> None:
+    async def service() -> None:
+        raise LogUnavailable("gone")
+
+    async with open_log(load_hub_config(folder).log_url) as log, asyncio.timeout(SECONDS):
+        hub = _Hub(load_hub_config(folder), frozenset(), log, SystemClock())
+        async with asyncio.TaskGroup() as group:
+            kept = group.create_task(hub._keep_running("dispatcher", service))
+            while not hub._down:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0)
+            assert hub._down == {"dispatcher"}
+            kept.cancel()
+
+
 @pytest.mark.sockets
 def test_as_a_process_it_ends_well_when_it_is_told_to(folder: Path) -> None:
     command = [sys.executable, "-m", "broker.cli", "hub", "--dir", str(folder)]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from adapters.client import HttpHub, WrongHub, pinned_context
@@ -14,6 +15,7 @@ from broker.core.merkle import leaf_hash, verify_inclusion
 from broker.core.model import Delivery, Region
 from broker.core.note import LogKey
 from broker.core.records import decode, encode, leaf_entry
+from broker.core.wire import Publication
 from broker.log import Log, LogUnavailable, Record
 from tests.crash import CrashingLog, CrashPoints
 from tests.served import HOST, Served, served, until
@@ -100,6 +102,18 @@ async def test_a_node_does_not_speak_to_another_hub_than_the_pinned_one(tmp_path
             await vn.checkpoint()
 
 
+async def test_who_hangs_up_does_not_go_on_waiting(tmp_path: Path) -> None:
+    async with served(tmp_path, "vn", "jp") as hub:
+        for _ in range(10):
+            _, writer = await hub.connect("jp")
+            writer.write(b"GET /v1/feed?wait=60 HTTP/1.1\r\nHost: hub\r\n\r\n")
+            await until(lambda: hub.world.inbox._polls == {"jp": 1})
+
+            writer.transport.abort()
+
+            await until(lambda: not hub.world.inbox._polls)
+
+
 async def test_a_hub_that_stops_answers_whoever_waits_quickly(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     async with served(tmp_path, "vn", "jp") as hub:
@@ -117,7 +131,7 @@ async def test_a_log_that_cannot_store_is_told_as_such_and_the_same_may_come_aga
     class Full(CrashingLog):
         async def append(self, records: Sequence[Record]) -> Sequence[int]:
             if failing:
-                raise LogUnavailable("the disk is full")
+                raise LogUnavailable("/var/lib/halong/log.db is full", field="/var/lib/halong/log.db")
             return await super().append(records)
 
     def wrap(service: str, log: Log) -> Log:
@@ -133,6 +147,9 @@ async def test_a_log_that_cannot_store_is_told_as_such_and_the_same_may_come_aga
         envelope = hub.world.compose("vn", sighting())
         with pytest.raises(Unavailable):
             await vn.publish([envelope])
+        answer = await hub.ask("POST", "/v1/notices", msgspec.json.encode(Publication([envelope])))
+        assert (answer.status, answer.json["code"]) == (503, "unavailable")
+        assert b"/var" not in answer.body, "where our files are is nobody's business"
         assert (await hub.ask("GET", "/v1/feed", name="jp")).status == 200
 
         failing.clear()
