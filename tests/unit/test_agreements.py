@@ -271,6 +271,12 @@ def test_a_grant_has_a_direction() -> None:
     assert reason(value, header("jp"), recipient="vn") is Clause.DIRECTION
 
 
+def test_what_one_party_grants_another_party_does_not() -> None:
+    value = directory(agreement(grant("vn", "jp"), parties=("jp", "nl", "vn")))
+    assert reason(value, header("nl"), recipient="jp") is Clause.DIRECTION
+    assert reason(value, header("vn"), recipient="nl") is Clause.DIRECTION
+
+
 def test_everybody_in_a_grant_is_every_party_and_nobody_else() -> None:
     value = directory(agreement(grant("*", "rilo-ap"), parties=("jp", "rilo-ap", "vn")))
     assert slots_of(value, header("jp"), recipient="rilo-ap") == {Slot.FACTS}

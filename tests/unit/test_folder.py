@@ -253,6 +253,17 @@ REFUSED = [
      "members/vn.toml: key 1, public"),
     ("a time without offset", rewrite("members/vn.toml", "00.000Z", "00.000"),
      "members/vn.toml: key 1, valid_from"),
+    ("a time finer than a millisecond", rewrite("members/vn.toml", "00.000Z", "00.0001Z"),
+     "members/vn.toml: key 1, valid_from"),
+    ("a time before all keys", rewrite("members/vn.toml", "2026-01-01T", "1926-01-01T"),
+     "members/vn.toml: key 1, valid_from"),
+    ("a time that no record can hold", rewrite("members/vn.toml", "2026-01-01T", "9999-12-31T"),
+     "members/vn.toml: key 1, valid_from"),
+    ("keys that are no tables", add("members/nl.toml", b"key = [1]"), "members/nl.toml: key"),
+    ("an empty list of keys", add("members/nl.toml", b"key = []"), "members/nl.toml: key"),
+    ("a countersignature for a key that does not sign", add("members/vn.toml", with_key("vn",
+     key_entry("directory", VN_SIGN, "Ed25519") + b"pq_required_from = 2026-01-01T00:00:00Z\n")),
+     "members/vn.toml: key 3, pq_required_from"),
     ("an end before the start", rewrite("members/vn.toml", 'use = "sign"',
      'use = "sign"\nvalid_until = 2026-01-01T00:00:00Z'), "members/vn.toml: key 1, valid_until"),
     ("a revocation without reason", rewrite("members/vn.toml", 'use = "sign"',
@@ -291,6 +302,20 @@ def test_a_folder_that_does_not_fit_together_is_refused_and_the_file_named(
     assert caught.value.field == field
     assert str(tmp_path) not in str(caught.value)
     assert folder.at(before.version) is before
+
+
+def test_a_file_that_is_too_long_is_not_even_read(folder: FolderDirectory, tmp_path: Path) -> None:
+    add("members/nl.bin", b"#" * 300_000)(tmp_path / "directory")
+    with pytest.raises(BadConfiguration, match="longer than"):
+        folder.load()
+
+
+def test_a_folder_of_too_many_files_is_refused(
+    folder: FolderDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.directory.folder.MAX_FILES", 3)
+    with pytest.raises(BadConfiguration, match="more than 3 files"):
+        folder.load()
 
 
 def test_a_weak_key_is_refused_at_registration_by_its_own_code() -> None:

@@ -30,7 +30,7 @@ from tests.strategies import (
     header,
 )
 
-few = settings(deadline=None, max_examples=50)
+few = settings(deadline=None, max_examples=40)
 randoms = st.randoms(use_true_random=False)
 FOLLOWING = (Act.RECALL, Act.ERASURE, Act.CORRECTION)
 
@@ -74,7 +74,7 @@ def agree_on(seeds: range, notices: int) -> int:
 
 
 def test_index_rule_and_cedar_agree_on_thousands_of_questions() -> None:
-    assert agree_on(range(40), notices=20) > 200
+    assert agree_on(range(30), notices=20) > 200
 
 
 @pytest.mark.soak
