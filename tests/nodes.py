@@ -82,6 +82,13 @@ class LocalHub:
             raise Unavailable("the hub is out of reach")
 
 
+class OtherHub(LocalHub):
+    """The same hub, for tests that change some of its answers."""
+
+    def __init__(self, hub: LocalHub) -> None:
+        super().__init__(hub.world, hub.member)
+
+
 class CrashingHub:
     """A hub whose calls the node does not survive: before they are made, or before the answer is heard."""
 

@@ -15,7 +15,7 @@ from broker.core.model import Envelope, Header, Region
 from broker.core.records import decode, statement_id
 from broker.core.wire import Outcome, Outcomes, StatementStatus, StreamPosition
 from tests.crash import Crash, CrashPoints
-from tests.nodes import LocalHub, TestNode
+from tests.nodes import LocalHub, OtherHub, TestNode
 from tests.world import SIGHTING, World
 
 HIDDEN = NoticeType("hidden", {**SIGHTING.schema, "name": "Hidden"})
@@ -34,11 +34,11 @@ def numbers(envelopes: Sequence[bytes]) -> list[int]:
     return [decode(Header, decode(Envelope, each).header).sequence for each in envelopes]
 
 
-class Recorder(LocalHub):
+class Recorder(OtherHub):
     """The hub, and everything that was ever handed to it."""
 
     def __init__(self, hub: LocalHub) -> None:
-        super().__init__(hub.world, hub.member)
+        super().__init__(hub)
         self.handed: list[bytes] = []
         self.requests = 0
 
