@@ -36,6 +36,9 @@ from broker.telemetry import logger_of
 MOST_NOTICES = 1024
 MOST_RECEIPTS = 256
 MOST_RECEIPT_BYTES = 64 << 10
+RECEIPTS_OF = "receipts of "
+"""Before a member's id: receipts have a rate of their own, as high as that of notices."""
+
 CHECKED_AT_ONCE = 16
 """After so many checks others get their turn: a full request would hold the process for half a second."""
 
@@ -67,7 +70,7 @@ class Gateway:
         catalogue: The notice types.
         clock: Gives the time at which keys and notices are judged.
         metrics: Where outcomes and refusals are counted.
-        rate: How many notices a member may send.
+        rate: How many notices, and how many receipts, a member may send.
         refused: Where refusals are recorded.
     """
 
@@ -149,7 +152,8 @@ class Gateway:
 
     def seconds_until(self, peer: str) -> int:
         """Return after how many seconds the member may send again."""
-        return self._rate.seconds_until(peer, self._clock.now())
+        now = self._clock.now()
+        return max(self._rate.seconds_until(each, now) for each in (peer, RECEIPTS_OF + peer))
 
     # --- one notice ---------------------------------------------------------------------------------
 
@@ -248,9 +252,12 @@ class Gateway:
         if len(data) > MOST_RECEIPT_BYTES:
             raise TooLarge(f"a receipt of {len(data)} bytes, at most {MOST_RECEIPT_BYTES}")
         signed = decode(SignedReceipt, data)
-        # 2. Signed by a member whose key counts now, over exactly these bytes.
+        # 2. Not faster than the rate; what follows costs much more than what went before.
+        if not self._rate.take(RECEIPTS_OF + peer, at):
+            raise TooMany("more receipts than the rate allows", field="rate")
+        # 3. Signed by a member whose key counts now, over exactly these bytes.
         receipt = open_receipt(signed, directory, directory.network, at)
-        # 3. A member receipts for itself alone.
+        # 4. A member receipts for itself alone.
         if receipt.member != peer:
             raise NotYours("the receipt is another member's", field="member")
         return Record(Partition(RECEIPTS), record_id(signed), framed(SignedReceipt, data))

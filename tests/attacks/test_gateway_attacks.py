@@ -313,6 +313,19 @@ async def receipt_after_the_key_was_revoked(world: World) -> str | None:
     return await receipt(world, encode(signed))
 
 
+async def receipts_beyond_the_rate(world: World) -> str | None:
+    world.gateway._rate = type(world.gateway._rate)(per_second=1, burst=1)
+    assert await receipt(world, encode(world.receipt("jp", bytes(32)))) is None
+    (outcome,) = await world.send("jp", world.compose("jp", sighting()))
+    assert outcome.status == "accepted", "notices have a rate of their own"
+    return await receipt(world, encode(world.receipt("jp", bytes(32))))
+
+
+async def receipt_of_too_many(world: World) -> str | None:
+    ids = [number.to_bytes(32, "big") for number in range(1025)]
+    return await receipt(world, encode(world.receipt("jp", *ids)))
+
+
 async def receipt_of_nothing(world: World) -> str | None:
     return await receipt(world, encode(world.receipt("jp")))
 
@@ -372,6 +385,8 @@ ROWS = (
     Row("a receipt in another's name", "not-yours", receipt_for_another),
     Row("a receipt signed by another", "bad-signature", receipt_signed_by_another),
     Row("a receipt by a revoked key", "unknown-key", receipt_after_the_key_was_revoked),
+    Row("receipts beyond the rate", "too-many", receipts_beyond_the_rate),
+    Row("a receipt of more deliveries than one may have", "not-canonical", receipt_of_too_many),
     Row("a receipt of nothing", "not-canonical", receipt_of_nothing),
     Row("a byte after the receipt", "not-canonical", receipt_with_a_byte_more),
     Row("more bytes than a receipt may have", "too-large", receipt_that_is_too_large),
