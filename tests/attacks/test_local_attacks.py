@@ -1,0 +1,88 @@
+"""Attacks with files and drafts, before anything is sent: each is refused with its own code."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from broker.core.errors import Refused
+from broker.directory.folder import FolderDirectory
+from broker.directory.member_file import member_text, parse_member
+from tests.nodes import TestNode
+from tests.vectors.material import VECTORS
+from tests.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An attack and the code that it is refused with."""
+
+    name: str
+    code: str
+    attack: Callable[[Path], Awaitable[str | None]]
+
+
+async def a_key_of_small_order(folder: Path) -> str | None:
+    """A member's own file, with another public key in it."""
+    member = World(folder, "vn").source.members["vn"]
+    honest, weak = member.keys[0].public.raw.hex(), VECTORS["weak_ed25519_keys"]["public"][0]
+    try:
+        parse_member(member_text(member).replace(honest.encode(), weak.encode()), "members/vn.toml")
+    except Refused as error:
+        return error.code
+    return None
+
+
+async def an_agreement_nobody_signed_for(folder: Path) -> str | None:
+    """A file slipped into the folder under another agreement's name."""
+    (folder / "network.toml").write_text('name = "halong-test"\nlog_key = "x"\n')
+    (folder / "agreements" / "jp-vn").mkdir(parents=True)
+    (folder / "agreements" / "jp-vn" / "1.toml").write_text('id = "another"\n')
+    try:
+        FolderDirectory(folder, folder / "archive").load()
+    except Refused as error:
+        return error.code
+    return None
+
+
+async def queued(folder: Path, fields: dict[str, object], *, seal: str = "", **values: str) -> str | None:
+    """Queue a draft at a node and let it try to send; return the code."""
+    async with World(folder, "vn", "jp", "nl") as world:
+        world.agree("vn", "jp", slots=["facts", "persons"], grant=seal)
+        node = TestNode(world, "vn", folder)
+        node.enqueue(fields, **values)
+        await node.sends()
+        ((_, code),) = node.states()
+        return code
+
+
+async def a_name_in_the_open_that_must_be_sealed(folder: Path) -> str | None:
+    return await queued(folder, {}, seal='seal = ["persons"]', person="Ada")
+
+
+async def a_notice_to_a_member_without_an_agreement(folder: Path) -> str | None:
+    return await queued(folder, {"addressees": ["nl"]})
+
+
+ROWS = (
+    Row("a key under which everything verifies", "weak-key", a_key_of_small_order),
+    Row("an agreement slipped in under another's name", "bad-configuration", an_agreement_nobody_signed_for),
+    Row(
+        "a person in the open where it must be sealed",
+        "sealing-required",
+        a_name_in_the_open_that_must_be_sealed,
+    ),
+    Row(
+        "a notice to whom no agreement reaches",
+        "addressee-unreached",
+        a_notice_to_a_member_without_an_agreement,
+    ),
+)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+async def test_it_is_refused_with_its_code(row: Row, tmp_path: Path) -> None:
+    assert await row.attack(tmp_path) == row.code
