@@ -30,7 +30,7 @@ async def a_key_of_small_order(folder: Path) -> str | None:
     member = World(folder, "vn").source.members["vn"]
     honest, weak = member.keys[0].public.raw.hex(), VECTORS["weak_ed25519_keys"]["public"][0]
     try:
-        parse_member(member_text(member).replace(honest.encode(), weak.encode()), "members/vn.toml")
+        parse_member(member_text(member).replace(honest, weak).encode(), "members/vn.toml")
     except Refused as error:
         return error.code
     return None
