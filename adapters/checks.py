@@ -3,7 +3,7 @@
 Decides whether a checkpoint, a delivery and a decision are what they claim to be, and are no more than the
 agreements allow.  What happens to what fails is decided in `runner` and `outbox`.
 
-Source: 3-formats.md, "What the hub writes" and "The transparency log"; RFC 9162 section 2.1.3.
+Source: docs/formats.md, "The hub's records" and "The log"; RFC 9162 section 2.1.3.
 """
 
 from __future__ import annotations

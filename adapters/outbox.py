@@ -1,7 +1,7 @@
 """The outbox: signs what is queued, hands it to the hub, and keeps it until both proofs are held.
 
 Decides what is signed when and under which number, what is sent again, and what a refusal means.  The rules
-of numbers are in 3-formats.md, "Numbers".
+of numbers are in docs/formats.md, "Numbers".
 
 Why nothing goes out twice.  A draft is signed again only in the stream of its earlier statement, with a
 number above and a `previous` that does not follow from it; so the dispatcher can admit one of the two and

@@ -4,7 +4,7 @@ Decides what is shown of a notice, in which order, and how *withheld*, *sealed t
 apart.  Whether the notice may be believed was decided before: `Shown` says what was found.  Leaves values
 to `readable` and `fields`, the drawing to `rendering`.
 
-The order is that of 9-use.md: traffic light and handling first, exercise banner, type and reference, route,
+The order on the page: traffic light and handling first, exercise banner, type and reference, route,
 what is asked and by when, the slots, obligations, signature and log.
 """
 

@@ -4,7 +4,7 @@ Decides whether a slot's value is in its one encoding, and how values become slo
 how a type falls into slots, to `notice_json` how values look in JSON, and to code lists and labels in
 `schemas` what the values mean to people.
 
-Source: 3-formats.md, "Slots: what is redacted"; 5-notices.md.
+Source: docs/formats.md, "Slots"; docs/catalogue.md.
 """
 
 from __future__ import annotations

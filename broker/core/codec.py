@@ -9,7 +9,7 @@ an index outside of an enum or a union, bytes that are left.  So decoding never 
 compare.  A test compares both directions with fastavro and "encode again".
 
 Source: Apache Avro 1.12 specification, "Binary encoding", "Schema declaration", "Logical types";
-3-formats.md, "One value, one encoding".
+docs/formats.md, "One value, one encoding".
 """
 
 from __future__ import annotations

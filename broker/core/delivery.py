@@ -4,7 +4,7 @@ Decides whether a delivery's content is what its head names, and whether that is
 originator signed.  Leaves to others whether the log contains it, whether its lane has a hole, and
 whether the agreements allow it: a member's node asks those (`adapters.checks`).
 
-Source: 3-formats.md, "What the hub writes" and "Limits, and the gateway's checks in order".
+Source: docs/formats.md, "What the gateway checks, in order".
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Decides whether a header is one that the profile allows.  Leaves to others whether it was signed
 (`signing`), whether its numbers follow on (the dispatcher), and who may have it (`agreements`).
 
-Source: 3-formats.md, "One value, one encoding" (grammars, sorted lists) and "Header: what is signed".
+Source: docs/formats.md, "One value, one encoding" (grammars, sorted lists) and "Header".
 """
 
 from __future__ import annotations

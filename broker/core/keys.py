@@ -5,7 +5,7 @@ Leaves to others whose key it is and when it counts (`directory`), and what is s
 
 Sources: RFC 8032 (Ed25519), RFC 9864 (ESP256: ECDSA on P-256 with SHA-256, here with low s and, when
 we sign, RFC 6979), FIPS 204 (ML-DSA-65, empty context), draft-connolly-cfrg-xwing-kem (the form of
-MLKEM768-X25519 keys); 3-formats.md, "key id".
+MLKEM768-X25519 keys); docs/formats.md, "Names".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The limits of profile 1: how much of anything a station looks at.
 
-Source: 3-formats.md, "Limits".
+Source: docs/formats.md, "Limits".
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ and who may have it (`agreements`).
 
 `Envelope` is what arrived, `Arrived` has its shape checked, `Notice` is what may be believed.
 
-Source: 3-formats.md, "Limits, and the gateway's checks in order".
+Source: docs/formats.md, "What the gateway checks, in order".
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ so that no two kinds of thing can ever have one name.  Leaves to others what a r
 
 The schemas are the files in `schemas/records`; the classes are those of `model`.
 
-Source: 3-formats.md, the table of identities, "What the hub writes", "The transparency log".
+Source: docs/formats.md, "Names", "The hub's records", "The log".
 """
 
 from __future__ import annotations

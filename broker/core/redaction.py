@@ -3,7 +3,7 @@
 Decides nothing: which slots a member gets is `agreements`' word.  What is taken away leaves no trace
 but the digest that the header signs, and the same digest stands for an empty slot.
 
-Source: 3-formats.md, "Slots" and "Envelope and sealing".
+Source: docs/formats.md, "Slots" and "Envelope, seals".
 """
 
 from __future__ import annotations

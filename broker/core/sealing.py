@@ -3,7 +3,7 @@
 Decides whether the sealed part of an envelope is the one that the header's `seals` signs, whole or
 the part that a receiver may have.  Leaves to others what is inside: nothing here is opened.
 
-Source: 3-formats.md, "Envelope and sealing"; the root and the proofs are those of RFC 9162 (`merkle`).
+Source: docs/formats.md, "Envelope, seals"; the root and the proofs are those of RFC 9162 (`merkle`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Decides whether bytes are of one of these shapes, and what a signature covers.  
 must stand in them and by whom they must be.
 
 Sources: RFC 9052 sections 4.2 and 4.4 (COSE_Sign1), RFC 9338 (countersignature version 2), COSE Receipts
-(header parameter 396, the inclusion proof); 3-formats.md, "Signature".
+(header parameter 396, the inclusion proof); docs/formats.md, "Signature".
 """
 
 from __future__ import annotations

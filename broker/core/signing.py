@@ -5,7 +5,7 @@ interprets as little as it can: it builds the bytes that it expects and compares
 which keys those are (`directory`), and what a signed header means (`notice`).
 
 Sources: RFC 9052 (COSE_Sign1, payload detached), RFC 9338 (countersignature version 2), RFC 9597 (claims
-in headers), RFC 9162 section 2.1 (the tree of a batch); 3-formats.md, "Signature".
+in headers), RFC 9162 section 2.1 (the tree of a batch); docs/formats.md, "Signature".
 """
 
 from __future__ import annotations

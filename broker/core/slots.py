@@ -3,7 +3,7 @@
 Decides which fields belong to which slot, what a slot's schema is, and which text may stand in one.
 Leaves to `catalogue` the values of a notice, and to `redaction` who gets which slot.
 
-Source: 3-formats.md, "Slots: what is redacted" and the rule for text; Unicode Standard Annex #15 (NFC).
+Source: docs/formats.md, "Slots" and the rule for text; Unicode Standard Annex #15 (NFC).
 """
 
 from __future__ import annotations

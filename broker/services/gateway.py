@@ -3,7 +3,7 @@
 It keeps no state but rates and counts, so any number of gateways may run; what is new and what is a
 repeat is for the dispatcher to decide.  `accepted` means durable, no more.
 
-Checks are those of 3-formats.md, "Limits, and the gateway's checks in order".
+Checks are those of docs/formats.md, "What the gateway checks, in order".
 """
 
 from __future__ import annotations
