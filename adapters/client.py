@@ -97,21 +97,29 @@ class HttpHub:
         url: The hub's address: `https://hub.example:8443`.
         context: The TLS context, see `pinned_context`.
         sleep: Waits out what the hub asked to wait.
+        seconds: How long an answer may take; a feed may take its wait besides.
     """
 
-    def __init__(self, url: str, context: ssl.SSLContext, *, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        url: str,
+        context: ssl.SSLContext,
+        *,
+        sleep: Sleep = asyncio.sleep,
+        seconds: float = ANSWER_SECONDS,
+    ) -> None:
         self._url = url.rstrip("/")
         self._context = context
         self._sleep = sleep
+        self._seconds = seconds
         self._session: aiohttp.ClientSession | None = None
         self._wait_first = 0.0
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self._context, limit=16, keepalive_timeout=30.0),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS, ceil_threshold=3600
-            ),
+            # How long an answer may take is bounded around each request, by what was asked.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
@@ -149,7 +157,9 @@ class HttpHub:
 
     async def receipts(self, receipts: Sequence[bytes]) -> None:
         """Hand over encoded signed receipts."""
-        await self._bytes("POST", "/v1/receipts", msgspec.json.encode(Receipts(list(receipts))))
+        await self._bytes(
+            "POST", "/v1/receipts", msgspec.json.encode(Receipts(list(receipts))), limit=MAX_NOTE_BYTES
+        )
 
     async def checkpoint(self) -> bytes | None:
         """Return the latest checkpoint, or None before the first."""
@@ -168,7 +178,7 @@ class HttpHub:
         patience: float = 0.0,
     ) -> T:
         data = None if body is None else msgspec.json.encode(body)
-        answer = await self._bytes(method, path, data, patience=patience)
+        answer = await self._bytes(method, path, data, patience=patience, limit=MAX_ANSWER_BYTES)
         try:
             return msgspec.json.decode(answer, type=shape)
         except msgspec.DecodeError:
@@ -181,7 +191,7 @@ class HttpHub:
         data: bytes | None = None,
         *,
         patience: float = 0.0,
-        limit: int = MAX_ANSWER_BYTES,
+        limit: int,
     ) -> bytes:
         if self._session is None:
             raise RuntimeError("enter the client first")
@@ -190,7 +200,7 @@ class HttpHub:
             await self._sleep(seconds)
         try:
             async with (
-                asyncio.timeout(ANSWER_SECONDS + patience),
+                asyncio.timeout(self._seconds + patience),
                 self._session.request(
                     method,
                     self._url + path,
