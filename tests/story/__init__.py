@@ -1,0 +1,1 @@
+"""Sessions as people have them, from the first command to the last."""
