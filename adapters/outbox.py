@@ -172,7 +172,7 @@ class Outbox:
                     self._alarms.sound("outbox.blocked", error.code, error.field or "")
                     continue
                 self._outgoing.refuse_draft(queued.id, error.code, error.field)
-                log_line.warning("notice.refused", code=error.code, field=error.field, count=queued.id)
+                log_line.warning("notice.refused", code=error.code, field=error.field)
         if not composed:
             return []
         stream = self._outgoing.stream(region)
