@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from adapters.draft import Draft, check_size
+from adapters.draft import Draft
 from broker.core.agreements import Context, Reference, Share
 from broker.core.catalogue import Catalogue
 from broker.core.errors import AddresseeUnreached, SealingRequired
@@ -60,7 +60,6 @@ def compose(
         UnknownType: The catalogue has the type no more.
         BadSlot: The content does not fit its type.
         BadHeader: A rule of the header is broken.
-        TooLarge: The header is larger than a header may be.
         NotSupported: The act cannot be carried yet.
         Expired: It is past its `effective_until`.
         NotYetValid: It was queued in the future: a clock is wrong.
@@ -84,7 +83,6 @@ def compose(
     check_header(header)
     check_supported(header)
     check_clock(header, now)
-    check_size(header)
     # 3. Nothing that must be sealed goes out in the open.  An empty slot has nothing to show.
     context = Context(at=now, references=references(header, now))
     by_type = {slot for slot in Slot if slot.label in notice_type.schema.get("sealed", ())}

@@ -17,12 +17,10 @@ import msgspec
 
 from broker.core.avro_types import Mismatch
 from broker.core.catalogue import Catalogue, NoticeType
-from broker.core.errors import BadHeader, BadSlot, TooLarge
+from broker.core.errors import BadHeader, BadSlot
 from broker.core.header import check_header, check_supported
-from broker.core.limits import MOST_HEADER_BYTES
 from broker.core.model import Act, Handling, Header, Region, Slot, Status, Tlp
 from broker.core.notice_json import time_from_json, time_to_json, values_from_json
-from broker.core.records import encode
 from schemas.flags import complete_checks
 
 E = TypeVar("E", bound=IntEnum)
@@ -32,8 +30,6 @@ DEFAULT_PURPOSE = "customs-enforcement"
 DEFAULT_TLP = "AMBER"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 NO_DIGEST = bytes(32)
-NUMBER_BYTES = 128
-"""What stream, sequence, previous and seals may add to a header that has none yet."""
 
 LISTS = ("regions_concerned", "countries", "references", "subjects", "addressees")
 KEYS = (
@@ -89,7 +85,6 @@ class Draft:
             UnknownType: The catalogue has no such type.
             BadHeader: Something beside the content is missing, unknown or out of its form.
             NotSupported: The act cannot be carried yet.
-            TooLarge: The header would be larger than a header may be.
             BadSlot: The content does not fit its type; the field is named by its path.
         """
         if not isinstance(obj, Mapping):
@@ -111,7 +106,6 @@ class Draft:
         )
         check_header(header)
         check_supported(header)
-        check_size(header)
         return draft
 
     @classmethod
@@ -226,16 +220,6 @@ class Draft:
             slots=slots,
             seals=None,
         )
-
-
-def check_size(header: Header) -> None:
-    """Let a header pass that is small enough, however it will be numbered.
-
-    Raises:
-        TooLarge: It is not.
-    """
-    if len(encode(header)) > MOST_HEADER_BYTES - NUMBER_BYTES:
-        raise TooLarge("the header is larger than a header may be", field="header")
 
 
 def _time_text(at: int | None) -> str | None:
