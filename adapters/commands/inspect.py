@@ -118,8 +118,8 @@ def inspect(
 def _schema(path: Path) -> Mapping[str, Any]:
     try:
         schema = json.loads(path.read_bytes())
-    except ValueError:
-        raise BadConfiguration("not JSON", field=str(path)) from None
+    except (ValueError, RecursionError):
+        raise BadConfiguration("not JSON, or nested too deeply", field=str(path)) from None
     if not isinstance(schema, dict):
         raise BadConfiguration("not the schema of a record", field=str(path))
     return schema

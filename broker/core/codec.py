@@ -173,8 +173,9 @@ class _Maker:
             case str():
                 return self._named(node, namespace, path)
             case ["null", other]:
-                inner = self.make(other, namespace, path)
-                if inner.least == 0 or isinstance(other, list):
+                # A union in a union is refused before it is looked into: `path` would not count its depth.
+                inner = None if isinstance(other, list) else self.make(other, namespace, path)
+                if inner is None or inner.least == 0:
                     raise _wrong("a union is null and one other type that takes at least one byte", path)
                 return avro_types.nullable(inner)
             case {"type": "record", "fields": list() as fields}:

@@ -110,7 +110,7 @@ def delivered(
     """Hand it to `jp` as a hub would whose head fits what it hands over, but for `head`."""
     fitting: dict[str, Any] = {"member": "jp", "decided_at": NOW}
     if envelope is not None:
-        slots = sorted([one.slot for one in envelope.disclosures] + [one.slot for one in envelope.sealed])
+        slots = sorted({one.slot for one in envelope.disclosures} | {one.slot for one in envelope.sealed})
         fitting |= {
             "statement": records.statement_id(envelope.header),
             "slots": tuple(slots),

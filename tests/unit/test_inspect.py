@@ -314,8 +314,8 @@ def test_options_that_make_no_sense_are_usage(options: tuple[str, ...], inspecte
 def test_a_schema_that_is_none_is_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     envelope, schema = tmp_path / "e", tmp_path / "schema"
     envelope.write_bytes(raw(CLEAR["envelope"]))
-    for text in ("{", "[]", "{}"):
-        schema.write_text(text)
+    for text in ("{", "[]", "{}", "[" * 100_000, "\N{SNOWMAN}"):
+        schema.write_text(text, encoding="utf-8")
         assert run(halong, ["inspect", str(envelope), "--schema", str(schema)]) == 2
         assert "bad-configuration" in capsys.readouterr().err
 
