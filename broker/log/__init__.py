@@ -133,14 +133,19 @@ class Log(Protocol):
     async def read(self, partition: Partition, start: int, limit: int) -> Sequence[Stored]:
         """Return up to `limit` committed records with offsets of at least `start`, in order.
 
-        Fewer, but never none while there are some: a read is also bounded in bytes.
+        Fewer, but never none while there are some: a read is also bounded in bytes.  What was committed
+        a moment ago may come only with the next read; what lies below `ends` always comes.
         """
         ...
 
     async def ends(self, topics: Sequence[str]) -> Mapping[Partition, int]:
         """Return, for each partition of the topics, the offset that the next record will exceed or have.
 
-        Everything committed before the call lies below.  Names may end in `*`.
+        Everything appended or committed before the call lies below, and all below can be read; on a
+        cluster it waits for what is just being decided.  Names may end in `*`.
+
+        Raises:
+            LogUnavailable: The cluster did not answer, or did not decide.
         """
         ...
 

@@ -61,6 +61,7 @@ class KafkaLog:
         """See `broker.log.Log`."""
         if not records:
             return []
+        await self._reads.check({record.partition for record in records})
         producer = await self._appending()
         try:
             async with asyncio.timeout(self._cluster.step_seconds):
@@ -81,7 +82,7 @@ class KafkaLog:
         follower: SharedFollower | SoleFollower = (
             SoleFollower(self._cluster, self._reads, reader, topics, limit)
             if sole
-            else SharedFollower(self._cluster, reader, topics, limit)
+            else SharedFollower(self._cluster, self._reads, reader, topics, limit)
         )
         self._followers.add(follower)
         try:
@@ -102,7 +103,8 @@ class KafkaLog:
 
     async def places(self, reader: str) -> Mapping[Partition, int]:
         """See `broker.log.Log`."""
-        return await self._reads.places(reader)
+        partitions = await self._reads.partitions(re.compile(re.escape(self._cluster.prefix)))
+        return await self._reads.places(reader, partitions)
 
     async def wait(self, ends: Mapping[Partition, int], seconds: float) -> None:
         """See `broker.log.Log`.
@@ -143,7 +145,9 @@ class KafkaLog:
         self._looking = True
         try:
             while not self._growth.past(ends) and loop.time() < until:
-                now = await self._reads.ends([self._cluster.there(partition) for partition in self._waited])
+                now = await self._reads.committed(
+                    [self._cluster.there(partition) for partition in self._waited]
+                )
                 known = self._growth.ends
                 self._growth.grow({p: end for p, end in now.items() if known.get(p) != end})
                 if not self._growth.past(ends):

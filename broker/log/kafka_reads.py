@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiokafka import TopicPartition
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from broker.core.errors import BadConfiguration
 from broker.log import LogUnavailable, Partition, Stored
@@ -23,6 +24,10 @@ from broker.log.kafka_clients import (
 
 READERS: Final = 4
 """Ranges that are read at the same time; more wait for their turn."""
+RETRY_SECONDS: Final = 0.1
+LOOK_SECONDS: Final = 0.005
+
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True, eq=False)
@@ -40,9 +45,11 @@ class Reads:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._asking: Any = None
+        self._asking_all: Any = None
         self._admin: Any = None
         self._room = asyncio.Semaphore(READERS)
         self._idle: list[_Position] = []
+        self._known: set[TopicPartition] = set()
         self._closed = False
 
     async def start(self) -> None:
@@ -53,63 +60,112 @@ class Reads:
         """
         step = self._cluster.step_seconds
         self._asking = self._cluster.consumer()
+        self._asking_all = self._cluster.consumer(isolation_level="read_uncommitted")
         self._admin = self._cluster.admin()
-        await bounded(self._asking.start(), step, "answer at the address")
-        await bounded(self._admin.start(), step, "answer at the address")
+        for client in (self._asking, self._asking_all, self._admin):
+            await bounded(client.start(), step, "answer at the address")
 
     async def stop(self) -> None:
         """Close the clients."""
         self._closed = True
-        if self._asking is not None:
-            await stop_consumer(self._asking)
+        for consumer in (self._asking, self._asking_all):
+            if consumer is not None:
+                await stop_consumer(consumer)
         if self._admin is not None:
             await stop_admin(self._admin)
         while self._idle:
             await stop_consumer(self._idle.pop().consumer)
 
+    async def describe_cluster(self) -> Mapping[str, Any]:
+        """Return what the cluster says of itself."""
+        described: Mapping[str, Any] = await self._ask(self.admin.describe_cluster, "describe itself")
+        return described
+
     @property
     def admin(self) -> Any:
         """The administrative client."""
-        if self._closed:
-            raise LogUnavailable("the log is closed")
+        self._check_open()
         return self._admin
 
     async def partitions(self, pattern: re.Pattern[str]) -> list[TopicPartition]:
         """Return the partitions of all topics whose names match."""
-        consumer = self._open()
-        topics = await bounded(consumer.topics(), self._cluster.step_seconds, "list the topics")
+        topics = await self._ask(self.admin.describe_topics, "list the topics")
         return [
-            TopicPartition(topic, number)
+            TopicPartition(topic["topic"], partition["partition"])
             for topic in topics
-            if pattern.match(topic)
-            for number in consumer.partitions_for_topic(topic) or ()
+            if pattern.match(topic["topic"])
+            for partition in topic["partitions"]
         ]
 
-    async def ends(self, partitions: Iterable[TopicPartition]) -> dict[Partition, int]:
-        """Return the ends of what is committed, in one question to each broker."""
-        consumer = self._open()
-        asking = consumer.end_offsets(list(partitions))
+    async def committed(self, partitions: Iterable[TopicPartition]) -> dict[Partition, int]:
+        """Return where what is decided ends: the first open transaction of anybody, or the end."""
+        self._check_open()
+        asking = self._asking.end_offsets(list(partitions))
         ends = await bounded(asking, self._cluster.step_seconds, "tell the ends")
         return {self._cluster.here(partition): end for partition, end in ends.items()}
 
-    async def places(self, reader: str) -> dict[Partition, int]:
-        """Return the committed places of a reader, in one question."""
-        asking = self.admin.list_consumer_group_offsets(self._cluster.group(reader))
-        found = await bounded(asking, self._cluster.step_seconds, "tell the places of a reader")
+    async def ends(self, partitions: Sequence[TopicPartition]) -> dict[Partition, int]:
+        """Return ends below which all lies that was committed before; all below them is decided.
+
+        A transaction is committed before its records can be read, and a record that was committed cannot
+        be read while an older transaction of somebody else is open in its partition.  So this waits
+        until what is written now is decided.
+        """
+        self._check_open()
+        asking = self._asking_all.end_offsets(list(partitions))
+        written = await bounded(asking, self._cluster.step_seconds, "tell the ends")
+
+        async def decided() -> dict[Partition, int]:
+            while True:
+                ends = await self.committed(partitions)
+                if all(ends[self._cluster.here(there)] >= end for there, end in written.items()):
+                    return ends
+                await asyncio.sleep(LOOK_SECONDS)
+
+        return await bounded(decided(), self._cluster.step_seconds, "decide open transactions")
+
+    async def places(self, reader: str, partitions: Sequence[TopicPartition]) -> dict[Partition, int]:
+        """Return the committed places of a reader, in one question; partitions without one are left out."""
+
+        async def ask() -> Mapping[TopicPartition, Any]:
+            group = self._cluster.group(reader)
+            places: Mapping[TopicPartition, Any] = await self.admin.list_consumer_group_offsets(
+                group, partitions=list(partitions)
+            )
+            # A coordinator that is still loading, or no longer is one, answers with an error that the
+            # library does not look at, and with no partitions: that would mean "from the beginning".
+            if not places.keys() >= set(partitions):
+                raise GroupCoordinatorNotAvailableError
+            return places
+
+        if not partitions:
+            return {}
+        found = await self._ask(ask, "tell the places of a reader")
         return {
             self._cluster.here(there): place.offset for there, place in found.items() if place.offset >= 0
         }
 
-    async def read(self, partition: Partition, start: int, limit: int) -> list[Stored]:
-        """Return committed records from offset `start`; see `broker.log.Log.read`."""
-        there = self._cluster.there(partition)
-        known = await self.partitions(re.compile(f"^{re.escape(there.topic)}$"))
-        if there not in known:
+    async def check(self, partitions: Iterable[Partition]) -> None:
+        """Return if all these partitions are there; topics are never taken away.
+
+        Raises:
+            BadConfiguration: One is not.
+        """
+        missing = {self._cluster.there(partition) for partition in partitions} - self._known
+        if missing:
+            self._known.update(await self.partitions(re.compile(re.escape(self._cluster.prefix))))
+        for there in missing - self._known:
+            partition = self._cluster.here(there)
             raise BadConfiguration(
                 f"there is no partition {partition.number} of topic {partition.topic}: create it first",
                 field=partition.topic,
             )
-        end = (await self.ends([there]))[partition]
+
+    async def read(self, partition: Partition, start: int, limit: int) -> list[Stored]:
+        """Return committed records from offset `start`; see `broker.log.Log.read`."""
+        there = self._cluster.there(partition)
+        await self.check([partition])
+        end = (await self.committed([there]))[partition]
         found: list[Stored] = []
         if start >= end:
             return found
@@ -120,6 +176,20 @@ class Reads:
                 if asyncio.get_running_loop().time() > until:
                     raise LogUnavailable("Kafka did not yield the records in time")
         return found
+
+    async def _ask(self, question: Callable[[], Awaitable[_T]], what: str) -> _T:
+        """Ask until the cluster can answer: a broker may be gone, or not yet know its part."""
+
+        async def ask() -> _T:
+            while True:
+                try:
+                    return await question()
+                except KafkaError as error:
+                    if not error.retriable:
+                        raise
+                await asyncio.sleep(RETRY_SECONDS)
+
+        return await bounded(ask(), self._cluster.step_seconds, what)
 
     async def _more(self, position: _Position, there: TopicPartition, limit: int) -> list[Stored]:
         step = self._cluster.step_seconds
@@ -145,7 +215,7 @@ class Reads:
                 self._idle.append(position)
 
     async def _take(self, partition: Partition, start: int) -> _Position:
-        self._open()
+        self._check_open()
         for index, idle in enumerate(self._idle):
             if (idle.partition, idle.next) == (partition, start):
                 return self._idle.pop(index)
@@ -153,17 +223,20 @@ class Reads:
             position = self._idle.pop(0)
         else:
             position = _Position(self._cluster.consumer())
-            await bounded(position.consumer.start(), self._cluster.step_seconds, "start a reader")
+            try:
+                await bounded(position.consumer.start(), self._cluster.step_seconds, "start a reader")
+            except BaseException:
+                await stop_consumer(position.consumer)
+                raise
         there = self._cluster.there(partition)
         position.consumer.assign([there])
         position.consumer.seek(there, start)
         position.partition, position.next = partition, start
         return position
 
-    def _open(self) -> Any:
+    def _check_open(self) -> None:
         if self._closed:
             raise LogUnavailable("the log is closed")
-        return self._asking
 
 
 def stored(cluster: Cluster, records: Iterable[Any]) -> list[Stored]:

@@ -27,7 +27,7 @@ from broker.log import Batch, LogUnavailable, Record, Stored
 from broker.log.batch import PendingBatch, places_behind
 from broker.log.kafka_clients import FETCH_WAIT_MILLISECONDS, Cluster, bounded, stop_consumer
 from broker.log.kafka_progress import Progress
-from broker.log.kafka_reads import stored
+from broker.log.kafka_reads import Reads, stored
 from broker.log.kafka_writer import TransactionalWriter
 
 SESSION_MILLISECONDS: Final = 10_000
@@ -51,8 +51,11 @@ class _Owned:
 class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
     """One process of a group that follows as one reader."""
 
-    def __init__(self, cluster: Cluster, reader: str, topics: Sequence[str], limit: int) -> None:
+    def __init__(
+        self, cluster: Cluster, reads: Reads, reader: str, topics: Sequence[str], limit: int
+    ) -> None:
         self._cluster = cluster
+        self._reads = reads
         self._reader = reader
         self._topics = topics
         self._limit = limit
@@ -136,7 +139,7 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
             raise LogUnavailable("a partition cannot be claimed now") from errors.exceptions[0]
 
     async def _claim(self, partition: TopicPartition) -> None:
-        assignments, step = self._assignments, self._cluster.step_seconds
+        assignments = self._assignments
         group = self._cluster.group(self._reader)
         identity = f"{group}-{partition.topic}-{partition.partition}"
         writer = TransactionalWriter(self._cluster, identity, group)
@@ -144,8 +147,7 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
             # 1. The owner before us is shut out, and its open transaction is decided.
             await writer.start()
             # 2. Only now the committed place is final.
-            committed = self._consumer.committed(partition)
-            place = await bounded(committed, step, "tell the place of a reader")
+            places = await self._reads.places(self._reader, [partition])
         except BaseException:
             self._dropped.append(writer)
             raise
@@ -153,7 +155,7 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
         if assignments != self._assignments:
             self._dropped.append(writer)
             return
-        self._consumer.seek(partition, place or 0)
+        self._consumer.seek(partition, places.get(self._cluster.here(partition), 0))
         self._owned[partition] = _Owned(next(_claims), writer)
 
     def _give_up(self, partition: TopicPartition) -> None:
@@ -188,6 +190,7 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
         async def store(results: Sequence[Record]) -> None:
             if self._owned.get(partition) is not owned:
                 raise LogUnavailable("the partition was taken over; nothing was stored")
+            await self._reads.check({record.partition for record in results})
             await owned.writer.store(results, places)
 
         return PendingBatch(records, owned.claim, places, store)

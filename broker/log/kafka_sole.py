@@ -94,13 +94,12 @@ class SoleFollower:
         # 1. The predecessor is shut out, and its open transaction is decided.
         self._writer = TransactionalWriter(self._cluster, group, group)
         await self._writer.start()
-        # 2. Only now the committed places are final.
-        self._places = await self._reads.places(self._reader)
-        # 3. Start there.
+        # 2. Only now the committed places are final; they are asked for with the partitions.
         self._consumer = self._cluster.consumer()
         await bounded(self._consumer.start(), step, "start a reader")
         self._claim = next(_claims)
         self._assigned = frozenset()
+        self._places = {}
         self._look_at = 0.0
         self._progress.begin()
 
@@ -113,6 +112,8 @@ class SoleFollower:
         there = frozenset(await self._reads.partitions(self._pattern))
         if there == self._assigned:
             return
+        appeared = list(there - self._assigned)
+        self._places |= await self._reads.places(self._reader, appeared)
         self._consumer.assign(list(there))
         for partition in there:
             self._consumer.seek(partition, self._places.get(self._cluster.here(partition), 0))
@@ -134,6 +135,7 @@ class SoleFollower:
         places = places_behind(records)
 
         async def store(results: Sequence[Record]) -> None:
+            await self._reads.check({record.partition for record in results})
             await writer.store(results, places)
 
         return PendingBatch(records, self._claim, places, store)

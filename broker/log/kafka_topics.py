@@ -52,8 +52,7 @@ async def create_topics(cluster: Cluster, reads: Reads, topics: Sequence[Topic])
     step = cluster.step_seconds
     missing = await _missing(cluster, reads, topics)
     if missing:
-        described = await bounded(reads.admin.describe_cluster(), step, "describe itself")
-        copies = min(COPIES, len(described["brokers"]))
+        copies = min(COPIES, len((await reads.describe_cluster())["brokers"]))
         asked = [_described(cluster, topic, copies) for topic in missing]
         answer = await bounded(reads.admin.create_topics(asked), step, "create topics")
         # Refusals are in the answer; the call itself succeeds.
@@ -64,7 +63,7 @@ async def create_topics(cluster: Cluster, reads: Reads, topics: Sequence[Topic])
         await _missing(cluster, reads, topics)
     # Asking for the ends waits until each partition has a leader.
     partitions = (Partition(topic.name, number) for topic in topics for number in range(topic.partitions))
-    await reads.ends(map(cluster.there, partitions))
+    await reads.committed(map(cluster.there, partitions))
 
 
 async def _missing(cluster: Cluster, reads: Reads, topics: Sequence[Topic]) -> list[Topic]:

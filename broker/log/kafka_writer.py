@@ -8,11 +8,11 @@ with the producer: the next one starts from what is true.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 from broker.log import LogUnavailable, Partition, Record
-from broker.log.kafka_clients import Cluster, Fenced, bounded, stop_producer
+from broker.log.kafka_clients import Cluster, Fenced, bounded, hear, stop_producer
 
 
 class TransactionalWriter:
@@ -86,30 +86,32 @@ async def send(cluster: Cluster, producer: Any, records: Sequence[Record]) -> li
     Raises:
         LogUnavailable: Not all could be handed over.
     """
-    step = cluster.step_seconds
     by_partition: dict[Partition, list[int]] = {}
     for index, record in enumerate(records):
         by_partition.setdefault(record.partition, []).append(index)
     sent: list[tuple[Any, list[int]]] = []
+
+    async def hand_over(sending: Awaitable[Any], indices: list[int]) -> None:
+        future = await bounded(sending, cluster.step_seconds, "take records")
+        future.add_done_callback(hear)
+        sent.append((future, indices))
+
     for partition, indices in by_partition.items():
         topic = cluster.topic(partition.topic)
         if len(indices) == 1:
             record = records[indices[0]]
-            sending = producer.send(topic, record.value, record.key, partition.number)
-            sent.append((await bounded(sending, step, "take a record"), indices))
+            await hand_over(producer.send(topic, record.value, record.key, partition.number), indices)
             continue
         batch = producer.create_batch()
         held: list[int] = []
         for index in indices:
             record = records[index]
             if batch.append(key=record.key, value=record.value, timestamp=None) is None:
-                sending = producer.send_batch(batch, topic, partition=partition.number)
-                sent.append((await bounded(sending, step, "take records"), held))
+                await hand_over(producer.send_batch(batch, topic, partition=partition.number), held)
                 batch, held = producer.create_batch(), []
                 batch.append(key=record.key, value=record.value, timestamp=None)
             held.append(index)
-        sending = producer.send_batch(batch, topic, partition=partition.number)
-        sent.append((await bounded(sending, step, "take records"), held))
+        await hand_over(producer.send_batch(batch, topic, partition=partition.number), held)
     return sent
 
 
@@ -122,15 +124,7 @@ async def delivered(sent: Sequence[tuple[Any, list[int]]], seconds: float) -> di
     if sent:
         await asyncio.wait([future for future, _ in sent], timeout=seconds)
     offsets: dict[int, int] = {}
-    failure: LogUnavailable | None = None
     for future, indices in sent:
-        try:
-            # All futures are asked, also after a failure: one that nobody asks complains later.
-            stored = await bounded(future, 0 if not future.done() else seconds, "store the records")
-        except LogUnavailable as error:
-            failure = error
-            continue
+        stored = await bounded(future, seconds if future.done() else 0, "store the records")
         offsets |= {index: stored.offset + nth for nth, index in enumerate(indices)}
-    if failure is not None:
-        raise failure
     return offsets
