@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from broker.core.delivery import open_delivery
-
 from broker.core.agreements import Context, Reference, Share, decide
 from broker.core.catalogue import Catalogue
+from broker.core.delivery import open_delivery
 from broker.core.directory import Directory
 from broker.core.errors import BadDelivery, BadProof, LaneGap, NotAgreed
 from broker.core.index import Index

@@ -1,7 +1,7 @@
 """Take each check away in turn: a test must turn red.
 
 A check is an `if` that raises one of the errors of `broker.core.errors`.  Its condition becomes false,
-and the quick tests run against the changed copy.  Prints a table; exits 1 if a check can be taken away unnoticed.
+and the quick tests run against the changed copy.  Prints a table; exits 1 if one can be taken away unnoticed.
 
     python -m tests.mutants [--only PART_OF_A_PATH] [--jobs N]
 """
