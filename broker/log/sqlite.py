@@ -92,7 +92,7 @@ class Store:
         """
         lock = _lock(path)
         try:
-            store = cls(path, _connect(path, "rwc"), lock)
+            store = cls(path, _connect(path, "mode=rwc"), lock)
         except BaseException:
             lock.close()
             raise
@@ -115,7 +115,18 @@ class Store:
         """
         if not path.is_file():
             raise BadConfiguration(f"there is no log at {path}", field=str(path))
-        store = cls(path, _connect(path, "ro"), None)
+        try:
+            return cls._open_to_read(path, "mode=ro")
+        except LogUnavailable:
+            # In a place where nothing can be written SQLite cannot coordinate with a writer; without a
+            # -wal file there is none, and nothing to coordinate.
+            if path.with_name(path.name + "-wal").exists():
+                raise
+            return cls._open_to_read(path, "mode=ro&immutable=1")
+
+    @classmethod
+    def _open_to_read(cls, path: Path, how: str) -> Store:
+        store = cls(path, _connect(path, how), None)
         try:
             with refusals(path):
                 store._check_format()
@@ -255,7 +266,7 @@ class Store:
         """
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
-        self._connection = _connect(self._path, "rwc")
+        self._connection = _connect(self._path, "mode=rwc")
         with refusals(self._path):
             self._tune()
             self._load()
@@ -330,11 +341,11 @@ class Store:
         self.layout = layout
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path, how: str) -> sqlite3.Connection:
     with refusals(path):
         # Closing may be left to another thread when a read did not come back in time.
         return sqlite3.connect(
-            f"file:{quote(str(path))}?mode={mode}",
+            f"file:{quote(str(path))}?{how}",
             uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,

@@ -80,6 +80,7 @@ class Writer:
         self._claims: dict[str, int] = {}
         self._claim_numbers = itertools.count(1)
         self._doubtful = False
+        self.transactions = 0
         self._opened: asyncio.Future[None] = loop.create_future()
         self._closed: asyncio.Future[None] = loop.create_future()
 
@@ -153,6 +154,7 @@ class Writer:
             try:
                 self._mend(store)
                 offsets = store.write([put.write for put in current])
+                self.transactions += 1
                 outcomes += zip((put.done for put in current), offsets, strict=True)
             except (LogUnavailable, BadConfiguration) as error:
                 self._doubtful = True
