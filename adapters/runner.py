@@ -31,7 +31,7 @@ from broker.clock import Clock
 from broker.core.agreements import Reference
 from broker.core.catalogue import Catalogue
 from broker.core.directory import Directory
-from broker.core.errors import HalongError, LaneGap, NotAgreed, Refused, TooMany, Unavailable
+from broker.core.errors import BadDelivery, HalongError, NotAgreed, Refused, TooMany, Unavailable
 from broker.core.model import Delivery, Header
 from broker.core.note import LogKey
 from broker.core.notice import Notice
@@ -184,10 +184,12 @@ class Runner:
 
         try:
             check_ours(proven, self._member, next_in_lane)
-            index = await self._directories.at(proven.head.directory)
+        except BadDelivery as error:
+            return self._quarantine(proven, error)
+        # What is wrong with our own directory is not the delivery's fault: it waits.
+        index = await self._directories.at(proven.head.directory)
+        try:
             checked = check_delivery(proven, self._member, index.directory, self._catalogue, references)
-        except LaneGap:
-            raise
         except Refused as error:
             return self._quarantine(proven, error)
         return await self._hand_on(checked, index.directory)

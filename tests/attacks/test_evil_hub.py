@@ -164,7 +164,7 @@ def climbs_out_of_the_folder_by_a_lane(hub: EvilHub) -> None:
 
 
 def serves_anothers_delivery(hub: EvilHub) -> None:
-    hub.deliver(notice(hub), member="nl")
+    hub.deliver(notice(hub), member="nl", sequence=7)
 
 
 def breaks_a_header_rule(hub: EvilHub) -> None:

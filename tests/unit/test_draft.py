@@ -85,6 +85,7 @@ def test_everything_that_can_be_said_is_kept_through_the_queue() -> None:
         ({"tlp": "PINK"}, BadHeader, "tlp"),
         ({"handling": "H9"}, BadHeader, "handling"),
         ({"countries": "JP"}, BadHeader, "countries"),
+        ({"countries": {"JP": 1}}, BadHeader, "countries"),
         ({"countries": ["JP", 7]}, BadHeader, "countries[1]"),
         ({"countries": ["japan"]}, BadHeader, "countries"),
         ({"references": ["12"]}, BadHeader, "references[0]"),

@@ -422,6 +422,45 @@ async def test_a_hub_that_denies_what_it_proved_gets_the_rest_in_another_stream(
     assert node.outgoing.stream(Region.ASIA_PACIFIC).name != "main"
 
 
+async def test_an_answer_for_another_number_of_notices_or_for_others_is_no_answer(
+    world: World, tmp_path: Path
+) -> None:
+    class Muddled(Recorder):
+        async def publish(self, envelopes: Sequence[bytes]) -> Outcomes:
+            results = (await super().publish(envelopes)).results
+            if self.requests == 1:
+                return Outcomes(results[:1])
+            return Outcomes(results[::-1]) if self.requests == 2 else Outcomes(results)
+
+    node = TestNode(world, "vn", tmp_path, wrap=Muddled)
+    node.enqueue(place="first")
+    node.enqueue(place="second")
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await node.node.outbox.step()
+        assert node.states() == [("signed", None)] * 2
+    await node.sends()
+    assert await places(world) == ["first", "second"]
+
+
+async def test_a_hub_whose_clock_is_behind_is_sent_the_same_again(world: World, tmp_path: Path) -> None:
+    class Behind(Recorder):
+        async def publish(self, envelopes: Sequence[bytes]) -> Outcomes:
+            if self.requests < 3:
+                self.handed += envelopes
+                self.requests += 1
+                return Outcomes([Outcome(None, None, "refused", "not-yet-valid", "issued_at")])
+            return await super().publish(envelopes)
+
+    node = TestNode(world, "vn", tmp_path, wrap=Behind)
+    node.enqueue()
+    await node.sends()
+    assert isinstance(node.hub, Behind)
+    assert len(set(node.hub.handed)) == 1
+    assert node.states() == [("proven", None)]
+    assert node.alarms() == [("outbox.blocked", "not-yet-valid")]
+
+
 async def test_regions_do_not_hold_each_other_up(world: World, tmp_path: Path) -> None:
     class HalfOpen(Recorder):
         async def stream(self, region: Region, stream: str) -> StreamPosition:
