@@ -58,6 +58,11 @@ class Service:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
+    @property
+    def started(self) -> bool:
+        """Tell whether the process should run: it was started, and nobody has ended it."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start the process; `await_ready` says when it can be used."""
         with (self.folder / "output.txt").open("wb") as output, (self.folder / "log.jsonl").open("ab") as log:
@@ -88,6 +93,7 @@ class Service:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._process = None
 
     def ask_to_end(self) -> None:
         """Ask the process to end; `end` waits for it."""
@@ -100,6 +106,7 @@ class Service:
         if self._process is not None:
             try:
                 self._process.wait(END_SECONDS)
+                self._process = None
             except subprocess.TimeoutExpired:
                 self.kill()
 

@@ -57,6 +57,8 @@ class Screen:
         self.moving = moving and not silent
         self.silent = silent
         self._act = 0
+        if not moving:
+            console.width = WIDTH
 
     def title(self, text: str, remark: str) -> None:
         """Begin the demo."""
@@ -97,7 +99,8 @@ class Screen:
 
     def _print(self, what: object) -> None:
         if not self.silent:
-            self.console.print(what, width=WIDTH if not self.moving else None)
+            # What is read by a program, or in a file, keeps its lines.
+            self.console.print(what, soft_wrap=not self.moving and isinstance(what, Text))
 
 
 class Shower:
@@ -132,7 +135,7 @@ class Shower:
             self._live.stop()
             self._live = None
         if not self._screen.silent:
-            self._screen.console.print(_picture(picture), width=None if self._screen.moving else WIDTH)
+            self._screen.console.print(_picture(picture))
 
 
 def _picture(picture: Picture) -> Group:

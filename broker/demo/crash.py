@@ -1,0 +1,86 @@
+"""The fourth act: the hub is killed in the middle of publishing, as by a power cut, and started again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from broker.demo import day
+from broker.demo.acts import Findings
+from broker.demo.expected import Sent
+from broker.demo.processes import Farm
+from broker.demo.screen import Picture, Screen
+from broker.demo.setting import Setting
+from broker.demo.watching import Watch
+
+COMMAND_SECONDS = 300.0
+TAKEN_SECONDS = 60.0
+
+
+def the_hub_dies(
+    setting: Setting,
+    farm: Farm,
+    watch: Watch,
+    first: day.Export,
+    second: day.Export,
+    screen: Screen,
+    findings: Findings,
+    show: Callable[[Picture], None],
+) -> tuple[list[dict[str, Any]], list[Sent]]:
+    """Kill the hub once it has taken the first of a member's notices; another member publishes meanwhile."""
+    hub = farm.services["hub"]
+    sender = watch.members[first.member]
+    watch.look()
+    before = {state: sender.sent.get(state, 0) for state in ("accepted", "admitted", "proven")}
+
+    def underway() -> int:
+        return sum(sender.sent.get(state, 0) - count for state, count in before.items())
+
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(first.publish, setting)
+        watch.until(
+            lambda: underway() > 0 or (asked.done() and _settled(sender.sent)),
+            "taking the first notice", TAKEN_SECONDS, show,
+        )  # fmt: skip
+        pid = hub.pid
+        hub.kill()
+        died_at = time.monotonic()
+        show(watch.look())
+        taken, proven = underway(), sender.sent.get("proven", 0) - before["proven"]
+        published = day.publish(setting, watch, [second], show)
+        watch.until(asked.done, "publishing", COMMAND_SECONDS, show)
+        published.insert(0, asked.result())
+    waiting = sum(
+        each.line.queued - each.line.proven - each.sent.get("refused", 0) for each in watch.members.values()
+    )
+    hub.start()
+    hub.await_ready()
+    away = time.monotonic() - died_at
+    sent = day.arrive(setting, watch, show)
+    day.say_rows(screen, published)
+    queued = sum(each["queued"] for each in published)
+    screen.line(
+        f"killed -9 (process {pid}) when it had taken {taken:,} of {published[0]['queued']:,} notices of"
+        f" {first.member}, {proven:,} of them proven; {second.member} went on publishing to its own outbox"
+    )
+    screen.line(
+        f"{waiting:,} notices waited for {away:.1f} s; started again as process {hub.pid},"
+        " it found its place in the log"
+    )
+    findings.expect(
+        _all_proven(watch), f"all {queued:,} arrived, with nothing lost, and nothing sent by hand"
+    )
+    return published, sent
+
+
+def _settled(states: object) -> bool:
+    return isinstance(states, dict) and not any(
+        states.get(state, 0) for state in ("waiting", "signed", "accepted", "admitted")
+    )
+
+
+def _all_proven(watch: Watch) -> bool:
+    members: Sequence[Any] = list(watch.members.values())
+    return all(each.line.queued == each.line.proven for each in members)
