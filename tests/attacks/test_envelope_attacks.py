@@ -231,6 +231,11 @@ WHO = (
         lambda: published(signed(replace(HEADER, originator="zz"), STRANGER)),
     ),
     Row(
+        "a stranger's header that breaks a rule too",
+        "unknown-key",
+        lambda: published(signed(replace(HEADER, originator="zz", profile=2), STRANGER)),
+    ),
+    Row(
         "a revoked key, the member's only one",
         "unknown-key",
         lambda: published(signed(key=REVOKED), directory(held(REVOKED, revoked_at=NOW))),
