@@ -21,6 +21,7 @@ import aiohttp
 import msgspec
 from cryptography.x509 import load_der_x509_certificate
 
+from adapters.hub import plain
 from broker.core.errors import BadConfiguration, HalongError, TooMany, Unavailable, error_of
 from broker.core.keys import spki_digest
 from broker.core.model import Region
@@ -235,7 +236,7 @@ class HttpHub:
             self._wait_first = _retry_after(response)
             return TooMany("the hub asks to send more slowly")
         if response.status in OUR_FAULT and error is not None:
-            return error("the hub refused the request", field=problem.field)
+            return error("the hub refused the request", field=plain(problem.field))
         self._wait_first = _retry_after(response) if "Retry-After" in response.headers else 0.0
         return Unavailable(f"the hub answered {response.status}")
 

@@ -5,11 +5,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
 from broker.core.model import Region
 from broker.core.wire import Feed, Outcomes, StatementStatus, StreamPosition
+
+PLAIN = re.compile(r"[A-Za-z0-9_.:/\[\] -]{1,128}")
+
+
+def plain(text: str | None) -> str | None:
+    """Return what a hub said as it may be kept and shown, or None: it could say anything."""
+    return text if text is not None and PLAIN.fullmatch(text) else None
 
 
 class Hub(Protocol):

@@ -18,7 +18,7 @@ from adapters.alarms import Alarms
 from adapters.alignment import Alignment
 from adapters.compose import Composed, compose
 from adapters.directories import Directories
-from adapters.hub import Hub
+from adapters.hub import Hub, plain
 from adapters.identity import Identity
 from adapters.incoming import Incoming
 from adapters.outgoing import (
@@ -221,7 +221,7 @@ class Outbox:
             return True
         statement, outcome = request[len(accepted)], outcomes[len(accepted)]
         if outcome.status == "refused":
-            await self._take_refusal(statement, outcome.code or "", outcome.field)
+            await self._take_refusal(statement, outcome.code or "", plain(outcome.field))
             return True
         if outcome.status == "accepted":
             raise Unavailable("the hub answered for another notice", field="statement")

@@ -31,7 +31,7 @@ from broker.clock import Clock
 from broker.core.agreements import Reference
 from broker.core.catalogue import Catalogue
 from broker.core.directory import Directory
-from broker.core.errors import BadDelivery, HalongError, NotAgreed, Refused, TooMany, Unavailable
+from broker.core.errors import BadDelivery, BadProof, HalongError, NotAgreed, Refused, TooMany, Unavailable
 from broker.core.model import Delivery, Header
 from broker.core.note import LogKey
 from broker.core.notice import Notice
@@ -43,6 +43,7 @@ from schemas.shown import ProofLine
 A_FEED = 128
 FEED_SECONDS = 20.0
 CHANNEL_SECONDS = 60.0
+MOST_PLACE = 1 << 53
 
 log_line = logger_of("runner")
 
@@ -130,21 +131,23 @@ class Runner:
             self._store.remember(held=str(error), held_code=error.code, held_field=error.field)
 
     async def _take(self, feed: Feed) -> bool:
+        now = self._clock.now()
+        self._store.remember(behind=min(max(feed.behind, 0), MOST_PLACE), reached_at=now)
         if feed.checkpoint is None and not feed.items:
             return False
         tree = check_checkpoint(
             feed.checkpoint, self._log_key, self._incoming.last_seen("feed"), self._incoming.root_at
         )
         assert feed.checkpoint is not None
-        now = self._clock.now()
         if tree != self._incoming.last_seen("feed"):
             self._incoming.see("feed", tree, feed.checkpoint, now)
-        self._store.remember(behind=feed.behind, reached_at=now)
         before = place = self._incoming.place()
         taken: dict[bytes, Taken] = {}
         stopped: HalongError | None = None
         for item in feed.items:
             try:
+                if not 0 <= item.place < MOST_PLACE:
+                    raise BadProof("the feed's place is none that a log can have", field="place")
                 proven = prove_delivery(item, tree)
                 # A repeat is harmless, and no gap: it was done with.
                 if proven.id not in taken and not self._incoming.knows(proven.id):

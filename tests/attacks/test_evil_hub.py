@@ -289,6 +289,12 @@ def sends_a_head_that_is_none(hub: EvilHub) -> None:
     hub.deliver(notice(hub), extra_in_head=b"\0")
 
 
+def counts_beyond_all_numbers(hub: EvilHub) -> None:
+    honest(hub)
+    one = hub.items[0]
+    hub.items[0] = FeedItem(1 << 70, one.delivery, one.index, [])
+
+
 def decides_under_a_directory_of_its_own(hub: EvilHub) -> None:
     hub.deliver(notice(hub), directory=b"x" * 32)
 
@@ -344,6 +350,7 @@ ROWS = (
     it("bad-proof", "stopped", shows_a_garbled_checkpoint),
     it("not-canonical", "stopped", sends_bytes_that_are_no_delivery),
     it("not-canonical", "stopped", sends_a_head_that_is_none),
+    it("bad-proof", "stopped", counts_beyond_all_numbers),
     it("unavailable", "stopped", decides_under_a_directory_of_its_own),
     it("not-agreed", "told", shows_less_than_was_agreed),
 )
