@@ -8,6 +8,7 @@ transaction that stored them.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ class EmbeddedLog:
         self._growth = Growth()
         self._seats: dict[str, list[_Seat]] = {}
         self._room = asyncio.Semaphore(WRITES_QUEUED)
+        self._due: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._writer: Writer | None = None
         self._reads: ReadPool | None = None
 
@@ -189,18 +192,46 @@ class EmbeddedLog:
     # --- the thread that writes -------------------------------------------------------------------
 
     async def _submit(self, job: Job) -> Any:
+        """Have the writer do a job, and return what came of it.
+
+        Raises:
+            LogUnavailable: It was refused, or not done in time.
+        """
+        if self._room.locked():
+            await self._wait_for_room()
+        else:
+            await self._room.acquire()
+        # Given back when the thread is done with the job, also if nobody waits any more.
+        try:
+            self._open_writer().put(job)
+        except LogUnavailable:
+            self._room.release()
+            raise
+        # One timer for all: a timer for each call would cost more than all else that a call costs.
+        loop = asyncio.get_running_loop()
+        self._due.append((loop.time() + self._step, job.done))
+        if self._timer is None:
+            self._timer = loop.call_later(self._step, self._expire)
+        return await job.done
+
+    async def _wait_for_room(self) -> None:
         try:
             async with asyncio.timeout(self._step):
                 await self._room.acquire()
-                # Given back when the thread is done with the job, also if nobody waits any more.
-                try:
-                    self._open_writer().put(job)
-                except LogUnavailable:
-                    self._room.release()
-                    raise
-                return await job.done
         except TimeoutError:
-            raise LogUnavailable(f"the disk did not answer within {self._step:g} s") from None
+            raise self._late() from None
+
+    def _expire(self) -> None:
+        """Refuse what is overdue; the writer may still do it."""
+        loop = asyncio.get_running_loop()
+        while self._due and (self._due[0][1].done() or self._due[0][0] <= loop.time()):
+            _, done = self._due.popleft()
+            if not done.done():
+                done.set_exception(self._late())
+        self._timer = loop.call_at(self._due[0][0], self._expire) if self._due else None
+
+    def _late(self) -> LogUnavailable:
+        return LogUnavailable(f"the disk did not answer within {self._step:g} s")
 
     def _settle(self, outcomes: list[Outcome], ends: Mapping[Partition, int]) -> None:
         if ends:
@@ -213,6 +244,8 @@ class EmbeddedLog:
                 done.set_exception(outcome)
             else:
                 done.set_result(outcome)
+        while self._due and self._due[0][1].done():
+            self._due.popleft()
 
     def _future(self) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().create_future()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from broker.core.errors import BadConfiguration
-from broker.log import LogUnavailable, Partition, Record, Topic, open_log
+from broker.log import Log, LogUnavailable, Partition, Record, Topic, open_log
 from broker.log.embedded import EmbeddedLog
 
 ROOT = Path(__file__).parents[2]
@@ -198,6 +198,35 @@ def test_a_read_only_place_is_reported_and_can_still_be_read() -> None:
     refused, count = told.splitlines()
     assert "cannot be opened" in refused
     assert count == "1"
+
+
+async def test_no_wait_is_endless_when_the_disk_does_not_answer(tmp_path: Path) -> None:
+    """A foreign program that holds the file stands for the disk."""
+    async with open_log(url_of(tmp_path), step_seconds=0.2) as log:
+        await log.create([INPUT])
+        with sqlite3.connect(tmp_path / "log.db", isolation_level=None) as foreign:
+            foreign.execute("BEGIN IMMEDIATE")
+            async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
+                for _ in range(3000):
+                    group.create_task(refused(log))
+            foreign.execute("ROLLBACK")
+        foreign.close()
+        async with asyncio.timeout(SECONDS):
+            while not await appended(log):
+                pass
+
+
+async def refused(log: Log) -> None:
+    with pytest.raises(LogUnavailable, match="did not answer within"):
+        await log.append([Record(IN, b"k", b"v")])
+
+
+async def appended(log: Log) -> bool:
+    try:
+        await log.append([Record(IN, b"k", b"v")])
+    except LogUnavailable:
+        return False
+    return True
 
 
 async def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
