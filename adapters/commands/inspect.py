@@ -82,6 +82,7 @@ def inspect(
     """Check a notice in a file: an envelope or a delivery, raw or as Kafka has it.
 
     Without a key its signature is not checked, nor what hangs on it: the exit code is 3.  No clock is asked.
+    Of a delivery the notice is checked, and that its content is what the head names; the head is the hub's.
     """
     keys = None
     if public_key is not None:

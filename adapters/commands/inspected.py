@@ -92,7 +92,7 @@ def as_lines(inspection: Inspection, keys: Keys | None) -> Iterator[str]:
         yield from table(_header_rows(arrived.header, arrived.statement))
     if found.head is not None:
         yield ""
-        yield style("delivery", bold=True)
+        yield f"{style('delivery', bold=True)}   as the hub says; what proves it is the log, not this file"
         yield from table(_delivery_rows(found.head))
     if arrived is not None:
         yield ""
