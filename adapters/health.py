@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 
 from aiohttp import web
 
+from adapters.configuration import MEMBER_FILE
 from adapters.status import Snapshot
 from broker.clock import Clock
+from broker.core.errors import BadConfiguration
 
 HOST = "127.0.0.1"
 READY_WITHIN_MS = 120_000
@@ -32,7 +34,11 @@ class HealthPage:
         self._clock = clock
 
     async def run(self, listening: Callable[[int], None]) -> None:
-        """Serve until cancelled; call `listening` with the port."""
+        """Serve until cancelled; call `listening` with the port.
+
+        Raises:
+            BadConfiguration: The port cannot be had.
+        """
         app = web.Application(client_max_size=1024)
         app.add_routes(
             [
@@ -44,8 +50,13 @@ class HealthPage:
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=5.0, shutdown_timeout=1.0)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, HOST, self._port)
-            await site.start()
+            try:
+                await web.TCPSite(runner, HOST, self._port).start()
+            except OSError:
+                raise BadConfiguration(
+                    f"port {self._port} of {HOST} cannot be listened on: another process has it",
+                    field=f"{MEMBER_FILE}: health.port",
+                ) from None
             listening(runner.addresses[0][1])
             await asyncio.Event().wait()
         finally:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 FIRST_SECONDS = 0.25
 LONGEST_SECONDS = 60.0
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.05
 LONGEST_IDLE_SECONDS = 2.0
 
 

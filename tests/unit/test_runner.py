@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from broker.core.records import decode, encode
 from broker.core.wire import Feed
 from tests.crash import Crash, CrashPoints
 from tests.nodes import OtherHub, TestNode
-from tests.world import World, sighting
+from tests.world import SECONDS, World, sighting
 
 
 @pytest.fixture
@@ -364,3 +365,30 @@ async def test_several_channels_each_get_a_delivery(world: World, tmp_path: Path
     await node.receives()
     assert len(first.items) == 1
     assert len(list((tmp_path / "second").rglob("*.json"))) == 1
+
+
+def is_done(node: TestNode) -> bool:
+    now = node.snapshot()
+    return (now.sent, now.received, now.receipts_waiting) == ({"proven": 15}, {"delivered": 15}, 0)
+
+
+async def test_nodes_that_run_by_themselves_survive_a_hub_that_comes_and_goes(
+    world: World, tmp_path: Path
+) -> None:
+    vn, jp = TestNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+    async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
+        running = [group.create_task(node.node.run()) for node in (vn, jp)]
+        for round_ in range(3):
+            for node in (vn, jp):
+                node.local.online = round_ != 1
+            for _ in range(5):
+                vn.enqueue(place=str(round_))
+                jp.enqueue(place=str(round_))
+                await asyncio.sleep(0)
+        while not all(is_done(node) for node in (vn, jp)):  # noqa: ASYNC110 - stores have no events
+            await asyncio.sleep(0.01)
+        for task in running:
+            task.cancel()
+    for node in (vn, jp):
+        assert len(node.files()) == 15
+        assert node.alarms() == []
