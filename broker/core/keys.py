@@ -146,9 +146,8 @@ def check_registrable(key: PublicKey) -> None:
     """
     if key.algorithm is Algorithm.ED25519 and is_weak(key.raw):
         raise WeakKey("Ed25519 key of small order, not canonical, or off the curve")
-    if key.algorithm is Algorithm.ESP256 and key.raw[0] != 4:
-        raise WeakKey("ESP256 key that is not an uncompressed point")
     try:
+        # Of 65 bytes the library reads as a point of P-256 only 04, x, y on the curve.
         _verifier(key.algorithm, key.raw)
         if key.algorithm is Algorithm.MLKEM768_X25519:
             _check_sealing_key(key.raw)

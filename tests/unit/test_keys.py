@@ -80,7 +80,7 @@ def test_a_seed_is_for_a_key_that_signs_and_of_its_length() -> None:
     with pytest.raises(ValueError, match="does not sign"):
         PrivateKey.from_seed(Algorithm.MLKEM768_X25519, bytes(32))
     with pytest.raises(ValueError, match="32 bytes"):
-        PrivateKey.from_seed(Algorithm.ED25519, bytes(31))
+        PrivateKey.from_seed(Algorithm.ESP256, bytes(31))
 
 
 def test_the_other_half_of_an_esp256_signature_is_refused() -> None:

@@ -9,7 +9,7 @@ import pytest
 from broker.core import records
 from broker.core.codec import Codec, check_schema, confluent_id, schema_digest
 from broker.core.directory import Directory, Member, MemberClass
-from broker.core.errors import Refused, WeakKey
+from broker.core.errors import NotCanonical, Refused, WeakKey
 from broker.core.keys import Algorithm, PublicKey, check_registrable, sealing_public_key
 from broker.core.merkle import leaf_hash
 from broker.core.model import (
@@ -20,6 +20,7 @@ from broker.core.model import (
     Erasure,
     Head,
     Header,
+    Leaf,
     Read,
     Refusal,
     Region,
@@ -126,6 +127,20 @@ def test_an_envelope_has_the_bytes_and_names_of_the_vectors() -> None:
     facts, proofs = redact(envelope, frozenset({Slot.FACTS}), "jp")
     assert records.encode(facts).hex() == CLEAR["redacted_to_facts"]
     assert proofs == ()
+
+
+def test_a_value_of_another_record_or_cut_short_is_refused() -> None:
+    envelope = records.frame(records.decode(Envelope, raw(CLEAR["envelope"])))
+    leaf = records.frame(Leaf(0, bytes(33), "notices.europe", 0, 0))
+
+    with pytest.raises(NotCanonical, match="not a topic's value of Decision"):
+        records.unframe(Decision, envelope)
+    for value in (b"", b"\0\0\0\0\0", leaf):
+        with pytest.raises(NotCanonical, match="has a leaf"):
+            records.leaf_entry_of(value)
+    for end in (5, 6, 40):
+        with pytest.raises(NotCanonical, match="too early"):
+            records.leaf_entry_of(envelope[:end])
 
 
 def test_a_delivery_is_named_by_its_head_and_outlives_its_content() -> None:
