@@ -31,6 +31,7 @@ WHERE = (
     "adapters/runner.py",
     "adapters/outbox.py",
     "adapters/checks.py",
+    "adapters/compose.py",
 )
 QUICK = ["tests/vectors", "tests/unit", "tests/attacks", "-m", "not sockets and not kafka and not soak"]
 SECONDS = 300
