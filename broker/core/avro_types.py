@@ -129,14 +129,20 @@ def string(text: Callable[[str], None] | None) -> Type:
         except UnicodeDecodeError:
             raise Mismatch("not UTF-8") from None
         if text is not None:
-            _judge(text, value)
+            try:
+                text(value)
+            except ValueError as error:
+                raise Mismatch(str(error)) from None
         return value, at
 
     def write(out: bytearray, value: Any) -> None:
         if not isinstance(value, str):
             raise Mismatch("not text")
         if text is not None:
-            _judge(text, value)
+            try:
+                text(value)
+            except ValueError as error:
+                raise Mismatch(str(error)) from None
         try:
             raw = value.encode()
         except UnicodeEncodeError:
@@ -145,13 +151,6 @@ def string(text: Callable[[str], None] | None) -> Type:
         out += raw
 
     return Type(read, write, 1)
-
-
-def _judge(text: Callable[[str], None], value: str) -> None:
-    try:
-        text(value)
-    except ValueError as error:
-        raise Mismatch(str(error)) from None
 
 
 def fixed(size: int) -> Type:

@@ -45,7 +45,8 @@ def check_text(text: str) -> None:
     Raises:
         ValueError: It is too long, not in NFC, or has controls or marks of direction in it.
     """
-    if len(text) > MOST_SLOT_STRING_BYTES or len(text.encode()) > MOST_SLOT_STRING_BYTES:
+    # A character has at most four bytes; half a pair is the codec's to refuse.
+    if 4 * len(text) > MOST_SLOT_STRING_BYTES < len(text.encode(errors="surrogatepass")):
         raise ValueError(f"text of more than {MOST_SLOT_STRING_BYTES} bytes")
     if text.isascii() and text.isprintable():
         return
