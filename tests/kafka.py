@@ -101,6 +101,32 @@ def log_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
+@pytest.fixture
+def own_cluster(kafka: str, tmp_path: Path) -> Iterator[KafkaCluster]:
+    """A cluster of this test's own, to be killed; from Maven Central's jars."""
+    with _own(KafkaCluster(tmp_path, settings=SETTINGS)) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def tls_cluster(kafka: str, tmp_path: Path) -> Iterator[KafkaCluster]:
+    """A cluster that asks for certificates, and refuses what no rule allows."""
+    with _own(KafkaCluster(tmp_path, tls=True, settings=SETTINGS)) as cluster:
+        yield cluster
+
+
+@contextlib.contextmanager
+def _own(cluster: KafkaCluster) -> Iterator[KafkaCluster]:
+    try:
+        cluster.start()
+    except KafkaMissing as missing:
+        pytest.skip(f"a cluster that may be killed needs {missing}")
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
 def _given() -> Source | None:
     bootstrap = os.environ.get("KAFKA_BOOTSTRAP")
     if not bootstrap:
