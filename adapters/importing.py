@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapters.draft import Draft
-from adapters.mapping import CodeList, Mapped, Resolve, TableMap, Unusable
+from adapters.mapping import CheckDigit, CodeList, Mapped, Resolve, TableMap, Unusable
 from adapters.table import CsvTable, TableRow
 from broker.core.errors import BadHeader, BadSlot
 
@@ -32,7 +32,10 @@ Progress = Callable[[int], None]
 
 @dataclass(slots=True)
 class Tally:
-    """What became of a table.  `flags` counts codes outside their edition, by column."""
+    """What became of a table.
+
+    `flags` counts, by column, codes outside their edition and check digits that do not fit.
+    """
 
     rows: int = 0
     flagged: int = 0
@@ -61,6 +64,7 @@ class Importer:
         mapping: The map.
         codes: Finds code lists.
         resolve: Finds the statement of a reference.
+        check_digit: Says whether a number of some kind fits its check digit.
         make_draft: Checks a mapped row and makes a draft of it.
         store: Queues drafts.
         now: The time that spans of the map count from.
@@ -69,6 +73,7 @@ class Importer:
     mapping: TableMap
     codes: CodeList
     resolve: Resolve
+    check_digit: CheckDigit
     make_draft: MakeDraft
     store: Store
     now: int
@@ -107,7 +112,13 @@ class Importer:
     def _draft(self, row: TableRow, keys: set[str], tally: Tally) -> Draft:
         if row.broken:
             raise Unusable(self.mapping.key, "the row has more or fewer cells than the header")
-        mapped = self.mapping.convert(row.cells, now=self.now, codes=self.codes, resolve=self.resolve)
+        mapped = self.mapping.convert(
+            row.cells,
+            now=self.now,
+            codes=self.codes,
+            resolve=self.resolve,
+            check_digit=self.check_digit,
+        )
         if mapped.source in keys:
             raise Unusable(self.mapping.key, "the key was there before in this table")
         try:

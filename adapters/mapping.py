@@ -19,6 +19,7 @@ from broker.core.errors import BadConfiguration
 Row = Mapping[str, str]
 CodeList = Callable[[str, str | None], Container[str]]
 Resolve = Callable[[str], str | None]
+CheckDigit = Callable[[str, str], str]
 
 SETS = ("countries", "subjects", "addressees", "regions_concerned", "references")
 SPANS = {
@@ -65,7 +66,7 @@ class Mapped:
     """One row as the JSON form of a notice.
 
     `source` names map and row, so that the same row is the same notice for ever; `flags` are the columns
-    whose code is not in its list's edition.
+    whose code is not in its list's edition, or whose check digit does not fit.
     """
 
     source: str
@@ -108,7 +109,9 @@ class TableMap:
         """Tell whether the row is one that the map wants to say."""
         return all((row[one.column].strip() in one.values) is not one.negated for one in self.where)
 
-    def convert(self, row: Row, *, now: int, codes: CodeList, resolve: Resolve) -> Mapped:
+    def convert(
+        self, row: Row, *, now: int, codes: CodeList, resolve: Resolve, check_digit: CheckDigit
+    ) -> Mapped:
         """Return the row as a notice.
 
         Args:
@@ -116,6 +119,7 @@ class TableMap:
             now: The time that the spans of the header count from.
             codes: Finds a code list by name and edition.
             resolve: Finds the statement id of a reference, or None.
+            check_digit: Says whether a number of some kind fits its check digit.
 
         Raises:
             Unusable: It cannot be said; names the column and the reason.
@@ -123,7 +127,7 @@ class TableMap:
         key = row[self.key].strip()
         if not key:
             raise Unusable(self.key, "the key is empty")
-        reading = _Reading(row, self.tables, codes, resolve, [])
+        reading = _Reading(row, self.tables, codes, resolve, check_digit, [])
         notice: dict[str, Any] = {"type": self.notice_type}
         for name, template in self.header.items():
             if name in SPANS:
@@ -142,6 +146,7 @@ class _Reading:
     tables: Mapping[str, Mapping[str, Any]]
     codes: CodeList
     resolve: Resolve
+    check_digit: CheckDigit
     flags: list[str]
 
     def value(self, template: Any) -> Any:
@@ -181,6 +186,8 @@ class _Reading:
                     return self.tables[cell.options["table"]][text]
                 except KeyError:
                     raise Unusable(cell.column, f"not in the map's table {cell.options['table']}") from None
+            case "identifier":
+                return self.identifier(cell, text)
             case "statement":
                 statement = self.resolve(text)
                 if statement is None:
@@ -188,6 +195,12 @@ class _Reading:
                 return statement
             case _:
                 return _text(cell, text)
+
+    def identifier(self, cell: Cell, text: str) -> dict[str, str]:
+        check = self.check_digit(cell.options["of"], text)
+        if check == "INVALID":
+            self.flags.append(cell.column)
+        return {"value": _text(cell, text), "check": check}
 
     def code(self, cell: Cell, text: str) -> str:
         name, edition = cell.options["list"], cell.options.get("edition")

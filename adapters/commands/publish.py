@@ -42,6 +42,7 @@ from broker.terminal import (
     table,
 )
 from schemas import code_list, load_catalogue
+from schemas.check_digits import check_digit
 
 SHOWN_REASONS = 8
 
@@ -208,7 +209,7 @@ def _publish_table(
             return [None if desk.node.outgoing.knows_source(draft.source or "") else 0 for draft in drafts]
         return desk.node.outgoing.enqueue(drafts, desk.now)
 
-    importer = Importer(mapping, code_list, desk.node.statement_of, make_draft, store, desk.now)
+    importer = Importer(mapping, code_list, desk.node.statement_of, check_digit, make_draft, store, desk.now)
     lines = csv.lines()
     with report_file(report_path) as report, progress("rows") as tell:
         tally = importer.run(csv, report, lambda rows: tell(rows, lines))
@@ -254,7 +255,7 @@ def _show(tally: Tally, mapping: TableMap, report: Path, *, dry_run: bool) -> No
     ]
     rows += [("", f"{count:,}", clean(reason)) for reason, count in tally.reasons.most_common(SHOWN_REASONS)]
     rows += [
-        ("flagged codes", f"{count:,}", f"{clean(column)}: not in its list's edition; sent all the same")
+        ("marked", f"{count:,}", f"{clean(column)}: unknown code or wrong check digit; sent all the same")
         for column, count in tally.flags.items()
     ]
     width = max(len(number) for _, number, _ in rows)
