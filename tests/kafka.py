@@ -22,7 +22,14 @@ from deploy.kafka.probe import members
 DOCKER_SECONDS = 120
 
 # Cleaning within seconds, so that tests can wait for it.
-SETTINGS = {"log.cleaner.backoff.ms": "500", "log.cleaner.dedupe.buffer.size": "16777216"}
+SETTINGS = {
+    "log.cleaner.backoff.ms": "500",
+    "log.cleaner.dedupe.buffer.size": "16777216",
+    "group.min.session.timeout.ms": "500",
+}
+QUICK_SESSION_MILLISECONDS = 2_000
+LEAST_SESSION_MILLISECONDS = 6_000
+"""What a cluster accepts that was not started for these tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,14 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 pytest.fail(tally.missing, pytrace=False)
             pytest.skip(tally.missing)
         yield tally.source.bootstrap
+
+
+@pytest.fixture
+def kafka_session(kafka: str, request: pytest.FixtureRequest) -> int:
+    """How soon the cluster may take a process for dead."""
+    source = request.config.stash[TALLY].source
+    given = source is not None and source.origin == os.environ.get("KAFKA_BOOTSTRAP")
+    return LEAST_SESSION_MILLISECONDS if given else QUICK_SESSION_MILLISECONDS
 
 
 @pytest.fixture

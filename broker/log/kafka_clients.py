@@ -183,15 +183,22 @@ async def stop_consumer(consumer: Any) -> None:
 
 async def stop_producer(producer: Any) -> None:
     """Stop a producer; when that takes too long, cut off its sender, and close its connections."""
-    # An error for which nobody waits any more is not worth a complaint.
-    transactions = producer._txn_manager  # noqa: SLF001
-    if transactions._transaction_waiter is not None:  # noqa: SLF001
-        transactions._transaction_waiter.add_done_callback(hear)  # noqa: SLF001
+    _hush(producer)
     if not await _finish(producer.stop()):
         sender = producer._sender  # noqa: SLF001  a second stop() would do nothing, and leak
         if sender.sender_task is not None:
             sender.sender_task.cancel()
         await _finish(producer.client.close())
+
+
+def _hush(producer: Any) -> None:
+    """Hear the errors for which nobody waits any more; the loop would report each with its traceback."""
+    waiters = [producer._txn_manager._transaction_waiter]  # noqa: SLF001  there is no public way to them
+    for batches in producer._message_accumulator._batches.values():  # noqa: SLF001
+        waiters += [batch._drain_waiter for batch in batches]  # noqa: SLF001
+    for waiter in waiters:
+        if waiter is not None:
+            waiter.add_done_callback(hear)
 
 
 def hear(future: asyncio.Future[Any]) -> None:
