@@ -15,14 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapters.draft import Draft
-from adapters.mapping import CheckDigit, CodeList, Mapped, Resolve, TableMap, Unusable
+from adapters.mapping import CodeList, Mapped, Resolve, TableMap, Unusable
 from adapters.table import CsvTable, TableRow
 from broker.core.errors import BadHeader, BadSlot
 
 AT_ONCE = 500
 REPORT_COLUMNS = ("row", "key", "column", "reason")
 
-MakeDraft = Callable[[Mapped], Draft]
+MakeDraft = Callable[[Mapped], tuple[Draft, Sequence[str]]]
+"""Returns the draft, and what looks odd in it: codes of a past edition, check digits that do not fit."""
+
 Store = Callable[[Sequence[Draft]], Sequence[int | None]]
 """Queues drafts in one durable step; returns None for each that was there already."""
 
@@ -34,7 +36,7 @@ Progress = Callable[[int], None]
 class Tally:
     """What became of a table.
 
-    `flags` counts, by column, codes outside their edition and check digits that do not fit.
+    `marks` counts, by field, what looks odd and is sent all the same.
     """
 
     rows: int = 0
@@ -43,7 +45,7 @@ class Tally:
     already: int = 0
     reported: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
-    flags: Counter[str] = field(default_factory=Counter)
+    marks: Counter[str] = field(default_factory=Counter)
 
     @property
     def notices(self) -> int:
@@ -64,7 +66,6 @@ class Importer:
         mapping: The map.
         codes: Finds code lists.
         resolve: Finds the statement of a reference.
-        check_digit: Says whether a number of some kind fits its check digit.
         make_draft: Checks a mapped row and makes a draft of it.
         store: Queues drafts.
         now: The time that spans of the map count from.
@@ -73,7 +74,6 @@ class Importer:
     mapping: TableMap
     codes: CodeList
     resolve: Resolve
-    check_digit: CheckDigit
     make_draft: MakeDraft
     store: Store
     now: int
@@ -112,21 +112,15 @@ class Importer:
     def _draft(self, row: TableRow, keys: set[str], tally: Tally) -> Draft:
         if row.broken:
             raise Unusable(self.mapping.key, "the row has more or fewer cells than the header")
-        mapped = self.mapping.convert(
-            row.cells,
-            now=self.now,
-            codes=self.codes,
-            resolve=self.resolve,
-            check_digit=self.check_digit,
-        )
+        mapped = self.mapping.convert(row.cells, now=self.now, codes=self.codes, resolve=self.resolve)
         if mapped.source in keys:
             raise Unusable(self.mapping.key, "the key was there before in this table")
         try:
-            draft = self.make_draft(mapped)
+            draft, marks = self.make_draft(mapped)
         except (BadSlot, BadHeader) as error:
             raise Unusable(error.field or "-", str(error)) from None
         keys.add(mapped.source)
-        tally.flags.update(mapped.flags)
+        tally.marks.update(marks)
         return draft
 
     def _queue(self, drafts: list[Draft], tally: Tally) -> None:

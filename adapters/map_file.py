@@ -2,8 +2,8 @@
 
 A map is TOML: `id`, `type`, `key` (a column unique in the table), `[where]`, `[header]`, `[notice]`,
 `[tables.<name>]`.  A value is a constant, or a table with `column` and perhaps `as`: text (the default),
-integer, decimal, date, code, identifier, lookup, statement.  What they do is `mapping`; whether the notice is
-complete is the catalogue's to say.
+integer, decimal, date, code (a row whose code is not in the list is not sent), lookup, statement.  What they
+do is `mapping`; whether the notice is complete is the catalogue's to say.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ _OPTIONS = {
     "integer": set[str](),
     "decimal": {"scale"},
     "date": {"format", "offset_hours"},
-    "code": {"list", "edition", "unknown", "take", "prefix"},
-    "identifier": {"of", "upper"},
+    "code": {"list", "edition", "take", "prefix"},
     "lookup": {"table"},
     "statement": set[str](),
 }
@@ -128,10 +127,6 @@ def _cell(part: Mapping[str, Any], place: str, tables: Mapping[str, Any]) -> Cel
         raise BadConfiguration("`column` is the name of a column", field=place)
     if kind == "code" and not isinstance(part.get("list"), str):
         raise BadConfiguration("a code names its `list`", field=place)
-    if kind == "code" and part.get("unknown", "flag") not in ("flag", "refuse"):
-        raise BadConfiguration("`unknown` is flag or refuse", field=place)
-    if kind == "identifier" and not isinstance(part.get("of"), str):
-        raise BadConfiguration("an identifier names the kind of number that it is `of`", field=place)
     if kind == "lookup" and part.get("table") not in tables:
         raise BadConfiguration("a lookup names one of the map's [tables.<name>]", field=place)
     for option, wanted in (

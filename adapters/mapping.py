@@ -19,7 +19,6 @@ from broker.core.errors import BadConfiguration
 Row = Mapping[str, str]
 CodeList = Callable[[str, str | None], Container[str]]
 Resolve = Callable[[str], str | None]
-CheckDigit = Callable[[str, str], str]
 
 SETS = ("countries", "subjects", "addressees", "regions_concerned", "references")
 SPANS = {
@@ -65,13 +64,11 @@ class Condition:
 class Mapped:
     """One row as the JSON form of a notice.
 
-    `source` names map and row, so that the same row is the same notice for ever; `flags` are the columns
-    whose code is not in its list's edition, or whose check digit does not fit.
+    `source` names map and row, so that the same row is the same notice for ever.
     """
 
     source: str
     notice: Mapping[str, Any]
-    flags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +106,7 @@ class TableMap:
         """Tell whether the row is one that the map wants to say."""
         return all((row[one.column].strip() in one.values) is not one.negated for one in self.where)
 
-    def convert(
-        self, row: Row, *, now: int, codes: CodeList, resolve: Resolve, check_digit: CheckDigit
-    ) -> Mapped:
+    def convert(self, row: Row, *, now: int, codes: CodeList, resolve: Resolve) -> Mapped:
         """Return the row as a notice.
 
         Args:
@@ -119,7 +114,6 @@ class TableMap:
             now: The time that the spans of the header count from.
             codes: Finds a code list by name and edition.
             resolve: Finds the statement id of a reference, or None.
-            check_digit: Says whether a number of some kind fits its check digit.
 
         Raises:
             Unusable: It cannot be said; names the column and the reason.
@@ -127,7 +121,7 @@ class TableMap:
         key = row[self.key].strip()
         if not key:
             raise Unusable(self.key, "the key is empty")
-        reading = _Reading(row, self.tables, codes, resolve, check_digit, [])
+        reading = _Reading(row, self.tables, codes, resolve)
         notice: dict[str, Any] = {"type": self.notice_type}
         for name, template in self.header.items():
             if name in SPANS:
@@ -137,7 +131,7 @@ class TableMap:
             value = reading.value(template)
             notice[name] = sorted(set(value or ())) if name in SETS else value
         notice["notice"] = reading.value(self.notice) or {}
-        return Mapped(f"{self.id}/{key}", notice, tuple(dict.fromkeys(reading.flags)))
+        return Mapped(f"{self.id}/{key}", notice)
 
 
 @dataclass(slots=True)
@@ -146,8 +140,6 @@ class _Reading:
     tables: Mapping[str, Mapping[str, Any]]
     codes: CodeList
     resolve: Resolve
-    check_digit: CheckDigit
-    flags: list[str]
 
     def value(self, template: Any) -> Any:
         """Return the template with every cell read; what is empty is left out, up to whole records."""
@@ -186,8 +178,6 @@ class _Reading:
                     return self.tables[cell.options["table"]][text]
                 except KeyError:
                     raise Unusable(cell.column, f"not in the map's table {cell.options['table']}") from None
-            case "identifier":
-                return self.identifier(cell, text)
             case "statement":
                 statement = self.resolve(text)
                 if statement is None:
@@ -196,18 +186,10 @@ class _Reading:
             case _:
                 return _text(cell, text)
 
-    def identifier(self, cell: Cell, text: str) -> dict[str, str]:
-        check = self.check_digit(cell.options["of"], text)
-        if check == "INVALID":
-            self.flags.append(cell.column)
-        return {"value": _text(cell, text), "check": check}
-
     def code(self, cell: Cell, text: str) -> str:
         name, edition = cell.options["list"], cell.options.get("edition")
         if text not in self.codes(name, edition):
-            if cell.options.get("unknown") == "refuse":
-                raise Unusable(cell.column, f"not in the code list {name}{f' {edition}' if edition else ''}")
-            self.flags.append(cell.column)
+            raise Unusable(cell.column, f"not in the code list {name}{f' {edition}' if edition else ''}")
         return _text(cell, text)
 
 

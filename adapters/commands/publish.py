@@ -5,6 +5,7 @@ The node signs and sends what is queued; this command needs neither keys nor the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,18 @@ from broker.terminal import (
     table,
 )
 from schemas import code_list, load_catalogue
-from schemas.check_digits import check_digit
+from schemas.flags import FlagKind, flags
 
 SHOWN_REASONS = 8
+
+_WORDS = {
+    FlagKind.UNKNOWN_CODE: "a code that its list does not have",
+    FlagKind.CHECK_DIGIT: "a check digit that does not fit",
+    FlagKind.CHECK_MISSTATED: "another verdict on the check digit than ours",
+    FlagKind.FORM: "an unusual form",
+    FlagKind.UNIT: "an unusual unit",
+    FlagKind.RANGE: "out of the usual range",
+}
 
 
 @click.command(
@@ -199,17 +209,19 @@ def _publish_table(
     desk: _Desk, path: Path, mapping: TableMap, report_path: Path, *, dry_run: bool, as_json: bool
 ) -> int:
     csv = CsvTable(path, delimiter=mapping.delimiter, encoding=mapping.encoding)
-    desk.catalogue.current(mapping.notice_type)
+    notice_type = desk.catalogue.current(mapping.notice_type)
 
-    def make_draft(mapped: Mapped) -> Draft:
-        return desk.draft(mapped.notice, mapped.source)
+    def make_draft(mapped: Mapped) -> tuple[Draft, list[str]]:
+        draft = desk.draft(mapped.notice, mapped.source)
+        marks = flags(notice_type, draft.values(notice_type))
+        return draft, [f"{_field(mark.path)}: {_WORDS[mark.kind]}" for mark in marks]
 
     def store(drafts: Sequence[Draft]) -> Sequence[int | None]:
         if dry_run:
             return [None if desk.node.outgoing.knows_source(draft.source or "") else 0 for draft in drafts]
         return desk.node.outgoing.enqueue(drafts, desk.now)
 
-    importer = Importer(mapping, code_list, desk.node.statement_of, check_digit, make_draft, store, desk.now)
+    importer = Importer(mapping, code_list, desk.node.statement_of, make_draft, store, desk.now)
     lines = csv.lines()
     with report_file(report_path) as report, progress("rows") as tell:
         tally = importer.run(csv, report, lambda rows: tell(rows, lines))
@@ -235,7 +247,7 @@ def _object(tally: Tally, path: Path, mapping: TableMap, report: Path, *, dry_ru
         "balanced": tally.balanced,
         "report": str(report) if tally.reported else None,
         "reasons": dict(tally.reasons.most_common()),
-        "flags": dict(tally.flags),
+        "marks": dict(tally.marks),
     }
 
 
@@ -255,11 +267,16 @@ def _show(tally: Tally, mapping: TableMap, report: Path, *, dry_run: bool) -> No
     ]
     rows += [("", f"{count:,}", clean(reason)) for reason, count in tally.reasons.most_common(SHOWN_REASONS)]
     rows += [
-        ("marked", f"{count:,}", f"{clean(column)}: unknown code or wrong check digit; sent all the same")
-        for column, count in tally.flags.items()
+        ("marked", f"{count:,}", f"{clean(mark)}; sent all the same")
+        for mark, count in tally.marks.most_common(SHOWN_REASONS)
     ]
     width = max(len(number) for _, number, _ in rows)
     for line in table([(name, number.rjust(width), remark) for name, number, remark in rows]):
         say(line)
     if not tally.queued and tally.already:
         say("nothing is new")
+
+
+def _field(path: str) -> str:
+    """Return a path without the places in lists, so that equal fields count together."""
+    return re.sub(r"\[\d+\]|\.\d+(?=\.|$)", "", path)

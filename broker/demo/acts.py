@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from broker.clock import SystemClock
 from broker.core.agreements import Clause
@@ -197,10 +198,19 @@ def _short(text: str) -> str:
 # --- an agreement decides -------------------------------------------------------------------------------
 
 
+class _Kind(NamedTuple):
+    """Notices of a type that a member does not get for one reason."""
+
+    notice_type: str
+    member: str
+    clause: Clause
+    agreements: str
+
+
 def an_agreement_decides(setting: Setting, sent: Sequence[Sent], screen: Screen, findings: Findings) -> None:
     """Show who did not get what, by which clause; and that the inboxes hold exactly what was agreed."""
-    rows: dict[tuple[str, str, Clause, str], list[str]] = {}
-    counts: dict[tuple[str, str, Clause, str], int] = {}
+    examples: dict[_Kind, Sent] = {}
+    counts: Counter[_Kind] = Counter()
     for each in sent:
         for member, verdict in each.withheld.items():
             names = [
@@ -208,24 +218,24 @@ def an_agreement_decides(setting: Setting, sent: Sequence[Sent], screen: Screen,
                 for failed in verdict.agreements
                 if failed.clause is verdict.reason
             ]
-            key = (each.header.notice_type, member, verdict.reason, ", ".join(names))
-            counts[key] = counts.get(key, 0) + 1
-            rows.setdefault(
-                key,
-                [
-                    each.header.reference.removeprefix("halong:"),
-                    f"{each.header.notice_type} {' '.join(each.header.countries)}",
-                    f"not to {member}",
-                    f"clause {verdict.reason.value}{f' of {key[3]}' if names else ''}",
-                    WHY.get(verdict.reason, ""),
-                ],
-            )
+            kind = _Kind(each.header.notice_type, member, verdict.reason, ", ".join(names))
+            counts[kind] += 1
+            examples.setdefault(kind, each)
     # What an agreement says comes before what none says; of each kind, what happened most.
-    order = sorted(rows, key=lambda key: (not key[3], -counts[key], key[0], key[1]))
-    shown = [[*rows[key], f"× {counts[key]}"] for key in order[:EXAMPLES]]
-    if shown:
-        screen.columns((), shown)
-    else:
+    order = sorted(examples, key=lambda kind: (not kind.agreements, -counts[kind], kind.notice_type))
+    for kind in order[:EXAMPLES]:
+        header = examples[kind].header
+        countries = " ".join(header.countries)
+        screen.line(
+            f"{header.reference.removeprefix('halong:')}  {kind.notice_type}  {countries}"
+            f"   and {counts[kind] - 1:,} like it"
+        )
+        of = f" of {kind.agreements}" if kind.agreements else ""
+        screen.line(
+            f"  not to {kind.member}: {WHY.get(kind.clause, 'not granted')}   (clause {kind.clause.value}{of})",
+            style="dim",
+        )
+    if not order:
         screen.line("everybody got everything: there is an agreement for all of it")
     due = {arrival for each in sent for arrival in each.arrivals()}
     came = sum(

@@ -110,9 +110,7 @@ def arrive(
         NotReady: It did not come in time.
     """
     members = watch.members.values()
-    watch.until(
-        lambda: all(each.line.queued == each.line.proven for each in members), "publishing", seconds, show
-    )
+    watch.until(lambda: not any(each.open for each in members), "publishing", seconds, show)
     sent = expected.sent(watch.stores, setting.directory())
     due = dict.fromkeys(watch.members, 0)
     for each in sent:
@@ -130,6 +128,6 @@ def say_rows(screen: Screen, published: Sequence[dict[str, Any]]) -> None:
     for each in published:
         screen.line(
             f"{each['member']:<8} {Path(each['table']).name:<18} {each['rows']:>6,} rows,"
-            f" {each['flagged']:,} flagged = {each['notices']:,} in notices + {each['reported']:,} in the report"
-            f"   {each['type']}"
+            f" {each['flagged']:,} flagged = {each['notices']:,} in notices"
+            f" + {each['reported']:,} in the report   {each['type']}"
         )

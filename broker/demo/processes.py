@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from broker.core.errors import Unavailable
 
-READY_SECONDS = 30.0
+READY_SECONDS = 120.0
 END_SECONDS = 10.0
 COMMAND_SECONDS = 300.0
 LOOK_SECONDS = 0.05
@@ -128,10 +128,15 @@ class Farm:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for service in self.services.values():
-            service.ask_to_end()
-        for service in self.services.values():
-            service.end()
+        try:
+            for service in self.services.values():
+                service.ask_to_end()
+            for service in self.services.values():
+                service.end()
+        finally:
+            # Also when somebody is too impatient to wait.
+            for service in self.services.values():
+                service.kill()
 
 
 def ask(*arguments: str) -> Any:

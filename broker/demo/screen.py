@@ -18,7 +18,7 @@ from rich.text import Text
 from broker.terminal import clean
 
 WIDTH = 118
-BAR = 24
+BAR = 10
 LAST = 6
 
 
@@ -140,15 +140,22 @@ class Shower:
 
 def _picture(picture: Picture) -> Group:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for head, justify in (
-        ("member", "left"),
-        ("published", "left"),
-        ("", "right"),
-        ("received", "right"),
-        ("slots seen", "left"),
-        ("feedback", "right"),
+    for head, justify, width in (
+        ("member", "left", 7),
+        ("published", "left", BAR),
+        ("", "right", 9),
+        ("received", "right", 8),
+        ("slots seen", "left", None),
+        ("feedback", "right", 8),
     ):
-        table.add_column(Text(head, style="dim"), justify=justify, no_wrap=True)  # type: ignore[arg-type]  # rich's literal
+        # A narrow terminal cuts what was seen, never how much.
+        table.add_column(
+            Text(head, style="dim"),
+            justify=justify,  # type: ignore[arg-type]  # rich's literal
+            no_wrap=True,
+            min_width=width,
+            overflow="ellipsis",
+        )
     for member in picture.members:
         slots = " ".join(f"{name} {count}" for name, count in member.slots.items() if count)
         table.add_row(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from adapters.member_folder import NodeFolder, open_folder
 from adapters.store import Store
-from broker.core.model import Delivery, DeliveryHead
+from broker.core.model import Delivery, DeliveryHead, Slot
 from broker.core.records import decode
 from broker.demo.processes import Farm, NotReady
 from broker.demo.screen import LAST, MemberLine, Picture
@@ -50,13 +50,17 @@ class Watched:
                 agreements = ", ".join(f"{ground.agreement}/{ground.version}" for ground in head.grounds)
                 what = (received.reference or "").removeprefix("halong:")
                 yield f"{what} {received.notice_type} → {self.line.name}: {' '.join(slots)}   by {agreements}"
-        self.line.slots = self.slots
+        self.line.slots = {slot.label: self.slots[slot.label] for slot in Slot}
+
+    @property
+    def open(self) -> int:
+        """How many of its notices are neither proven nor refused."""
+        return self.line.queued - self.line.proven - self.sent.get("refused", 0)
 
     @property
     def quiet(self) -> bool:
         """Tell whether everything that it said is proven or refused, and the hub has all its receipts."""
-        open_ = self.line.queued - self.line.proven - self.sent.get("refused", 0)
-        return not open_ and not self.node.incoming.receipts_waiting()
+        return not self.open and not self.node.incoming.receipts_waiting()
 
 
 class Watch:

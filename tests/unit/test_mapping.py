@@ -25,7 +25,7 @@ Office = { not = ["99", ""] }
 
 [header]
 region = "asia-pacific"
-countries = [{ column = "From", as = "code", list = "countries", unknown = "refuse" }, "KR"]
+countries = [{ column = "From", as = "code", list = "countries" }, "KR"]
 subjects = [{ column = "HS", prefix = "hs:", take = 4 }]
 feedback_hours = 72
 
@@ -34,7 +34,6 @@ kind = "CONSIGNMENT"
 seen = { column = "Date", as = "date" }
 hs = { column = "HS", as = "code", list = "hs", edition = "2022", required = true }
 mode = { column = "Mode", as = "lookup", table = "modes" }
-box = { column = "Box", as = "identifier", of = "iso6346" }
 packages = { column = "Count", as = "integer" }
 value = { amount = { column = "Price", as = "decimal", scale = 4, empty = ["0.0"] }, currency = "KRW" }
 
@@ -44,7 +43,7 @@ value = { amount = { column = "Price", as = "decimal", scale = 4, empty = ["0.0"
 
 ROW = {
     "Id": "1", "Fraud": "1", "Office": "40", "From": "VN", "HS": "071080", "Date": "2021-02-01", "Mode": "10",
-    "Count": "3", "Box": "JMBU8916976", "Price": "681.5999999999998",
+    "Count": "3", "Price": "681.5999999999998",
 }  # fmt: skip
 
 
@@ -53,13 +52,8 @@ def codes(name: str, edition: str | None) -> frozenset[str]:
     return frozenset({"VN", "KR", "071080"})
 
 
-def fits(kind: str, number: str) -> str:
-    assert kind == "iso6346"
-    return "VALID" if number.endswith("6") else "INVALID"
-
-
 def convert(mapping: TableMap, **cells: str) -> Any:
-    return mapping.convert(ROW | cells, now=NOW, codes=codes, resolve=lambda _: None, check_digit=fits)
+    return mapping.convert(ROW | cells, now=NOW, codes=codes, resolve=lambda _: None)
 
 
 def risk() -> TableMap:
@@ -70,7 +64,6 @@ def test_a_row_becomes_the_json_form_of_a_notice() -> None:
     mapped = convert(risk())
 
     assert mapped.source == "risk/1"
-    assert mapped.flags == ()
     assert mapped.notice == {
         "type": "revenue-fraud",
         "region": "asia-pacific",
@@ -82,7 +75,6 @@ def test_a_row_becomes_the_json_form_of_a_notice() -> None:
             "seen": "2021-02-01T00:00:00.000Z",
             "hs": "071080",
             "mode": "SEA",
-            "box": {"value": "JMBU8916976", "check": "VALID"},
             "packages": 3,
             "value": {"amount": "681.6000", "currency": "KRW"},
         },
@@ -109,6 +101,7 @@ def test_all_conditions_must_hold(cells: dict[str, str], selected: bool) -> None
         ({"Id": " "}, "Id"),
         ({"From": "ZZ"}, "From"),
         ({"HS": ""}, "HS"),
+        ({"HS": "940540"}, "HS"),
         ({"Date": "01.02.2021"}, "Date"),
         ({"Mode": "77"}, "Mode"),
         ({"Count": "3.5"}, "Count"),
@@ -128,20 +121,6 @@ def test_a_row_that_cannot_be_said_names_its_column_and_not_its_value(
     assert not any(value.strip() and value in str(refused.value) for value in cells.values())
 
 
-def test_a_code_outside_its_edition_is_a_flag_and_no_refusal() -> None:
-    mapped = convert(risk(), HS="940540")
-
-    assert mapped.flags == ("HS",)
-    assert mapped.notice["notice"]["hs"] == "940540"
-
-
-def test_a_check_digit_that_does_not_fit_is_a_flag_and_no_refusal() -> None:
-    mapped = convert(risk(), Box="JMBU8916977")
-
-    assert mapped.flags == ("Box",)
-    assert mapped.notice["notice"]["box"] == {"value": "JMBU8916977", "check": "INVALID"}
-
-
 def test_a_record_whose_columns_are_all_empty_is_left_out_with_its_constants() -> None:
     assert "value" not in convert(risk(), Price="0.0").notice["notice"]
 
@@ -153,12 +132,10 @@ def test_a_statement_is_found_by_its_reference() -> None:
     )
     row = {"Id": "1", "About": "vn/asia-pacific/main/3"}
 
-    mapped = mapping.convert(
-        row, now=NOW, codes=codes, resolve={"vn/asia-pacific/main/3": "ab" * 32}.get, check_digit=fits
-    )
+    mapped = mapping.convert(row, now=NOW, codes=codes, resolve={"vn/asia-pacific/main/3": "ab" * 32}.get)
     assert mapped.notice["references"] == ["ab" * 32]
     with pytest.raises(Unusable, match="About"):
-        mapping.convert(row, now=NOW, codes=codes, resolve=lambda _: None, check_digit=fits)
+        mapping.convert(row, now=NOW, codes=codes, resolve=lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -172,9 +149,7 @@ def test_a_statement_is_found_by_its_reference() -> None:
         (MAP.replace("scale = 4", 'scale = "4"'), "scale"),
         (MAP.replace("scale = 4", "digits = 4"), "digits"),
         (MAP.replace('table = "modes"', 'table = "ways"'), "tables"),
-        (MAP.replace('unknown = "refuse"', 'unknown = "ignore"'), "unknown"),
         (MAP.replace('list = "hs", ', ""), "list"),
-        (MAP.replace(', of = "iso6346"', ""), "of"),
         (MAP.replace('Fraud = "1"', "Fraud = 1"), "condition"),
         (MAP.replace("feedback_hours = 72", "feedback_hours = -1"), "feedback_hours"),
         (MAP.replace('kind = "CONSIGNMENT"', "kind = 1.5"), "constant"),
