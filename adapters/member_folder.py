@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from broker.core.errors import BadConfiguration
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.model import Region
 from broker.directory.certificates import key_digest, make_request
-from broker.directory.folder import directory_of_files
+from broker.directory.history import write_history
 from broker.directory.joining import Welcome, read_welcome, write_request
 from broker.files import make_private_folder, write_key, write_whole
 
@@ -119,8 +119,6 @@ def check_welcome(config: NodeConfig, data: bytes) -> Welcome:
         raise BadConfiguration(
             "the welcome names another log key than the pinned one", field=f"{MEMBER_FILE}: hub.log_key"
         )
-    # 3. A directory that the node could not use never takes the place of one that it uses.
-    _check_directory(welcome)
     return welcome
 
 
@@ -128,23 +126,13 @@ def install(config: NodeConfig, welcome: Welcome) -> None:
     """Install a welcome that was checked: certificate, what is pinned, and the directory of the day."""
     write_whole(config.path(config.keys.certificate), welcome.certificate)
     write_whole(config.root / "tls/authority.pem", welcome.authority)
-    files = {name: text.encode() for name, text in welcome.directory.items()}
-    _replace_folder(config.path(config.directory), files)
+    # The past first: a node that runs may meet a decision under it at any moment.
+    write_history(config.path(config.archive), welcome.history)
+    _replace_folder(config.path(config.directory), welcome.directory)
     _write_hub_part(config.root, welcome)
 
 
-def _check_directory(welcome: Welcome) -> None:
-    files = {name: text.encode() for name, text in welcome.directory.items()}
-    if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
-        raise BadConfiguration("a file of the directory lies outside of it", field="directory")
-    directory = directory_of_files(files, bytes(32))
-    if (directory.network, directory.log_key) != (welcome.network, welcome.log_key):
-        raise BadConfiguration("the directory is of another network or log", field="directory")
-    if welcome.member not in directory.members:
-        raise BadConfiguration("the directory does not list this member", field="directory")
-
-
-def _replace_folder(folder: Path, files: dict[str, bytes]) -> None:
+def _replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     fresh, old = folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -23,7 +23,8 @@ from broker.directory.certificates import (
     make_hub_certificate,
     read_certificate,
 )
-from broker.directory.folder import SNAPSHOT, FolderDirectory
+from broker.directory.folder import FolderDirectory
+from broker.directory.history import read_history
 from broker.directory.joining import Applicant, Welcome
 from broker.files import make_private_folder, write_key, write_whole
 
@@ -184,6 +185,7 @@ def welcome(folder: Path, member: str) -> Welcome:
         raise BadConfiguration("no certificate was issued to this member: admit it first", field=member)
     source = directory_of(config)
     directory = source.load()
+    history = read_history(config.path(config.archive))
     hub_certificate = config.path(config.keys.certificate).read_bytes()
     authority = config.path(config.keys.authority).read_bytes()
     if not issued_by(issued.read_bytes(), authority):
@@ -198,5 +200,7 @@ def welcome(folder: Path, member: str) -> Welcome:
         log_key=directory.log_key,
         authority=authority.decode(),
         certificate=issued.read_text(encoding="ascii"),
-        directory={name: data.decode() for name, data in source.files().items() if name != SNAPSHOT},
+        version=directory.version.hex(),
+        snapshots=history.snapshots,
+        files=history.files,
     )

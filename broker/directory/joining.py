@@ -19,12 +19,14 @@ from broker.core.errors import BadConfiguration, BadSignature
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.note import LogKey
 from broker.directory.certificates import issued_by, read_certificate, read_request
+from broker.directory.folder import directory_of_files
+from broker.directory.history import History, check_history
 from broker.directory.member_file import member_text, parse_member
 
 T = TypeVar("T")
 
 LABEL = b"halong/join/1\0"
-MAX_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 
 
 class JoinRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,7 +40,10 @@ class JoinRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the hub answers: the certificate, what to pin, and the directory of the day by file."""
+    """What the hub answers: the certificate, what to pin, and the directory.
+
+    `version` names the directory of the day; `snapshots` and `files` hold that one and every version before.
+    """
 
     halong: Literal["welcome/1"] = "welcome/1"
     network: str
@@ -48,7 +53,19 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     log_key: str
     authority: str
     certificate: str
-    directory: Mapping[str, str]
+    version: str
+    snapshots: Mapping[str, str]
+    files: Mapping[str, str]
+
+    @property
+    def history(self) -> History:
+        """The directory of the day and all before it."""
+        return History(self.snapshots, self.files)
+
+    @property
+    def directory(self) -> Mapping[str, bytes]:
+        """The files of the directory of the day, by name."""
+        return self.history.version(self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +160,14 @@ def read_welcome(data: bytes, member: str, transport_key: bytes) -> Welcome:
         raise BadConfiguration("the hub's pin is not 64 hexadecimal digits", field="pin")
     if not welcome.url.startswith("https://"):
         raise BadConfiguration("the hub's address begins with https://", field="url")
+    # 4. Every version of the directory is what its name says, and the one of the day is usable, of the same
+    #    network and log, and lists this member.
+    check_history(welcome.history)
+    directory = directory_of_files(welcome.directory, bytes.fromhex(welcome.version))
+    if (directory.network, directory.log_key) != (welcome.network, welcome.log_key):
+        raise BadConfiguration("the directory is of another network or log", field="directory")
+    if member not in directory.members:
+        raise BadConfiguration("the directory does not list this member", field="directory")
     return welcome
 
 
