@@ -82,6 +82,11 @@ class Cluster:
         """Return the consumer group in which the reader's places are kept."""
         return f"{self.prefix}halong-{reader}"
 
+    def transaction(self, reader: str, there: TopicPartition | None = None) -> str:
+        """Return the id under which a reader writes: one for each partition, or one for all of them."""
+        own = "" if there is None else f"-{there.topic}-{there.partition}"
+        return self.group(reader) + own
+
     def there(self, partition: Partition) -> TopicPartition:
         """Return our partition as the cluster names it."""
         return TopicPartition(self.prefix + partition.topic, partition.number)

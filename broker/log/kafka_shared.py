@@ -140,9 +140,8 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
 
     async def _claim(self, partition: TopicPartition) -> None:
         assignments = self._assignments
-        group = self._cluster.group(self._reader)
-        identity = f"{group}-{partition.topic}-{partition.partition}"
-        writer = TransactionalWriter(self._cluster, identity, group)
+        identity = self._cluster.transaction(self._reader, partition)
+        writer = TransactionalWriter(self._cluster, identity, self._cluster.group(self._reader))
         try:
             # 1. The owner before us is shut out, and its open transaction is decided.
             await writer.start()

@@ -90,9 +90,9 @@ class SoleFollower:
 
     async def _take_over(self) -> None:
         step = self._cluster.step_seconds
-        group = self._cluster.group(self._reader)
+        identity = self._cluster.transaction(self._reader)
         # 1. The predecessor is shut out, and its open transaction is decided.
-        self._writer = TransactionalWriter(self._cluster, group, group)
+        self._writer = TransactionalWriter(self._cluster, identity, self._cluster.group(self._reader))
         await self._writer.start()
         # 2. Only now the committed places are final; they are asked for with the partitions.
         self._consumer = self._cluster.consumer()

@@ -14,7 +14,8 @@ from aiokafka.errors import KafkaError
 
 from broker.core.errors import BadConfiguration
 from broker.log import Log, LogUnavailable, Partition, Record, Tls, Topic, open_log
-from broker.log.kafka_clients import _contains_abort_marker
+from broker.log.kafka_clients import Cluster, _contains_abort_marker
+from broker.log.kafka_writer import TransactionalWriter
 from deploy.kafka.acls import allow_hub, allow_member
 from deploy.kafka.cluster import KafkaCluster
 from deploy.kafka.tls import make_certificates
@@ -76,6 +77,34 @@ async def test_two_processes_share_the_partitions_and_one_takes_over(kafka_url: 
         assert sorted(found) == list(range(count))
         for number in range(4):
             assert [n for n in found if n % 4 == number] == list(range(number, count, 4))
+
+
+@pytest.mark.parametrize("sole", [False, True], ids=["shared", "sole"])
+async def test_a_claim_never_starts_from_a_place_that_is_not_final(
+    kafka: str, kafka_url: str, *, sole: bool
+) -> None:
+    """Right after a commit, the cluster mostly still tells the place before it.
+
+    A rival commits, and in the same moment the follower claims the partition again.
+    """
+    cluster = Cluster(kafka.split(","), kafka_url.rsplit("/", 1)[1] + ".")
+    partition = Partition(INPUT.name)
+    identity = cluster.transaction("copy", None if sole else cluster.there(partition))
+    async with asyncio.timeout(SECONDS), open_log(kafka_url) as log:
+        await log.create([Topic(INPUT.name), OUTPUT])
+        await log.append(records(20, partitions=1))
+        for n in range(20):
+            async with aclosing(log.follow("copy", ["notices.*"], limit=1, sole=sole)) as batches:
+                (record,) = (await anext(batches)).records
+                assert record.value == b"%d" % n
+                rival = TransactionalWriter(cluster, identity, cluster.group("copy"))
+                await rival.start()
+                await rival.store([Record(OUT, record.key, record.value)], {partition: record.offset + 1})
+                if not sole and n < 19:
+                    (following,) = (await anext(batches)).records
+                    assert following.value == b"%d" % (n + 1)
+                await rival.stop()
+        assert await outputs(log) == list(range(20))
 
 
 async def test_deployments_with_other_names_do_not_see_each_other(kafka_url: str) -> None:
