@@ -232,7 +232,8 @@ def an_agreement_decides(setting: Setting, sent: Sequence[Sent], screen: Screen,
         )
         of = f" of {kind.agreements}" if kind.agreements else ""
         screen.line(
-            f"  not to {kind.member}: {WHY.get(kind.clause, 'not granted')}   (clause {kind.clause.value}{of})",
+            f"  not to {kind.member}: {WHY.get(kind.clause, 'not granted')}"
+            f"   (clause {kind.clause.value}{of})",
             style="dim",
         )
     if not order:
