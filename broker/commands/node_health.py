@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 from adapters.client import HttpHub, pinned_context
@@ -22,13 +23,14 @@ from broker.commands.checklist import (
     warning,
 )
 from broker.core.directory import Use
-from broker.core.errors import BadConfiguration, HalongError, NotMember
+from broker.core.errors import BadConfiguration, HalongError, NotMember, TooMany, Unavailable
 from broker.core.keys import PrivateKey
 from broker.core.note import LogKey
 
 REACH_SECONDS = 10.0
 SILENT_MS = 120_000
 LONG_MS = 600_000
+VERSION = re.compile("[0-9a-f]{64}")
 
 
 def check_node(folder: Path, *, offline: bool) -> list[Check]:
@@ -149,11 +151,7 @@ def _inbox(seen: Snapshot) -> Check:
         ", ".join(f"{count:,} {state}" for state, count in sorted(seen.received.items())) or "nothing arrived"
     )
     if seen.held is not None:
-        return bad(
-            "inbox",
-            f"the feed stands still: {seen.held_code} {seen.held_field or ''}".rstrip(),
-            _held(seen.held_code),
-        )
+        return _held(seen, found)
     if seen.received.get("quarantined"):
         return bad(
             "inbox", found, "the hub sent what it must not; ask its operator, and keep the store as evidence"
@@ -161,10 +159,17 @@ def _inbox(seen: Snapshot) -> Check:
     return good("inbox", found + (f", {seen.behind:,} more at the hub" if seen.behind else ""))
 
 
-def _held(code: str | None) -> str:
-    if code == "unavailable":
-        return "a decision names a directory that is not here: halong member join with a fresh welcome"
-    return "keep the store as evidence, and ask the hub's operator"
+def _held(seen: Snapshot, found: str) -> Check:
+    """Say why the feed stands still: something is out of reach, is missing here, or is wrong."""
+    if VERSION.fullmatch(seen.held_field or "") and seen.held_code == Unavailable.code:
+        mend = "ask the hub for a fresh welcome, then: halong member join WELCOME"
+        return bad("inbox", f"{found}; a decision names a directory that is not here", mend)
+    if seen.held_code in (Unavailable.code, TooMany.code):
+        return warning("inbox", f"{found}; it waits: {seen.held}", "it goes on by itself; see `hub` above")
+    mend = "keep the store as evidence, and ask the hub's operator"
+    return bad(
+        "inbox", f"{found}; the feed stands still: {seen.held_code} {seen.held_field or ''}".rstrip(), mend
+    )
 
 
 def _alarms(seen: Snapshot) -> list[Check]:
