@@ -30,6 +30,8 @@ def run(nodes: int, port: int, folder: Path | None, *, tls: bool) -> None:
         if cluster.tls is not None:
             files = cluster.client_tls()
             say("".join(f"  {name:<12} {path}\n" for name, path in files.items()).rstrip())
+        for node in cluster.nodes.values():
+            say(f"  node {node.number}: process {node.pid}, output in {node.output}")
         say(f"ready: kafka://{cluster.bootstrap}")
         while not stop.wait(0.5):
             for node in cluster.nodes.values():
