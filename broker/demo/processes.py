@@ -20,6 +20,8 @@ from typing import Any, Self
 from broker.core.errors import Unavailable
 
 READY_SECONDS = 120.0
+"""On a cluster, what a process that was killed had begun is undone after half a minute."""
+
 END_SECONDS = 10.0
 COMMAND_SECONDS = 300.0
 LOOK_SECONDS = 0.05
