@@ -85,10 +85,12 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             tally.source = _given() or _docker(stack) or _maven(stack, tmp_path_factory.mktemp("kafka"))
         except KafkaMissing as missing:
             tally.missing = f"to run them, set KAFKA_BOOTSTRAP, or start Docker, or install {missing}"
-            if os.environ.get("HALONG_REQUIRE_KAFKA") == "1":
-                pytest.fail(tally.missing, pytrace=False)
-            pytest.skip(tally.missing)
-        yield tally.source.bootstrap
+        if tally.source is not None:
+            yield tally.source.bootstrap
+        elif os.environ.get("HALONG_REQUIRE_KAFKA") == "1":
+            pytest.fail(str(tally.missing), pytrace=False)
+        else:
+            pytest.skip(str(tally.missing))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from broker.core.errors import BadConfiguration, Unavailable
@@ -38,7 +38,7 @@ class Topic:
 
     name: str
     partitions: int = 1
-    keep: str = "everything"
+    keep: Literal["everything", "contents", "state"] = "everything"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,8 @@ async def open_log(
 
     Args:
         url: Where the log is; its scheme names the engine.
-        read_only: Only read; the embedded file may then be open in another process that writes.
+        read_only: Only read; the embedded file may then be open in another process that writes.  On a
+            cluster, rights decide who writes.
         tls: For a cluster that asks for certificates.
         topic_settings: For a cluster: settings of compacted topics in addition, when they are created.
         step_seconds: How long one call waits for the disk or the cluster before it gives up.

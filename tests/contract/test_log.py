@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 
@@ -399,4 +400,13 @@ async def test_an_unknown_partition_is_named(log_url: str) -> None:
 async def test_an_address_that_names_no_log_is_refused(url: str) -> None:
     with pytest.raises(BadConfiguration):
         async with open_log(url):
+            pass
+
+
+async def test_kafka_without_its_library_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("broker.log.kafka")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "aiokafka", None)
+    with pytest.raises(BadConfiguration, match=r"halong\[kafka\]"):
+        async with open_log("kafka://localhost:1"):
             pass
