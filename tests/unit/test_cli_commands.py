@@ -1,0 +1,314 @@
+"""Commands that need no running hub, as sessions at the terminal: what they say, and how they end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from broker.cli import halong
+from broker.demo.table import write_tables
+from broker.terminal import Exit, run
+
+ROOT = Path(__file__).parents[2]
+AGREEMENTS = ROOT / "broker/demo/scenario/agreements"
+NOTICES = ROOT / "deploy/examples/notices"
+
+
+class Said(NamedTuple):
+    """What a command said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Terminal = Callable[..., Said]
+
+
+@pytest.fixture
+def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    """A terminal in an empty folder; nobody is there to be asked."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def type_(line: str, *more: str) -> Said:
+        code = run(halong, [*line.split(), *more])
+        out, err = capsys.readouterr()
+        return Said(code, out, err)
+
+    return type_
+
+
+@pytest.fixture
+def network(at: Terminal) -> Terminal:
+    """A hub with vn, jp and nl under two agreements; nothing runs."""
+    assert at("init hub hub --network halong-test --listen 127.0.0.1:8443 --health-port 0").code == 0
+    for member in ("vn", "jp", "nl"):
+        line = f"init member {member} --id {member} --region asia-pacific --network halong-test --name"
+        assert at(line, f"Customs of {member}").code == 0
+        assert at(f"hub admit {member}/join-request.json --dir hub --yes").code == 0
+    for agreement in ("jp-vn-2026", "nl-vn-2026"):
+        assert at(f"hub agree {AGREEMENTS / agreement}.toml --dir hub --yes").code == 0
+    for member in ("vn", "jp", "nl"):
+        assert at(f"hub welcome {member} --dir hub").code == 0
+        assert at(f"member join hub/welcomes/{member}.json --dir {member} --yes").code == 0
+    return at
+
+
+# --- init, admit, join --------------------------------------------------------------------------------
+
+
+def test_what_is_missing_is_named_when_nobody_can_be_asked(at: Terminal) -> None:
+    said = at("init member vn --id vn --region asia-pacific")
+
+    assert said.code == Exit.USAGE
+    assert "--name is missing" in said.err
+    assert len(said.err.splitlines()) == 3
+    assert not Path("vn").exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "init hub hub --network Halong --listen 127.0.0.1:8443",
+        "init hub hub --network halong-test --listen 8443",
+        "init hub hub --network halong-test --listen 127.0.0.1:99999",
+        "init hub hub --network halong-test --listen 0.0.0.0:8443",
+        "init member vn --id Vietnam! --name V --region asia-pacific",
+        "init member vn --id vn --name V --region atlantis",
+        "publish",
+        "publish --from pyproject.toml",
+        "publish nothing.json",
+        "feed --dir nowhere",
+        "doctor --dir nowhere",
+        "hub --dir nowhere",
+        "member --dir nowhere",
+        "audit count nowhere",
+        "demo --without somebody",
+        "demo --map x",
+    ],
+)
+def test_a_line_that_cannot_be_meant_ends_in_three_lines_and_2(at: Terminal, line: str) -> None:
+    said = at(line)
+
+    assert said.code == Exit.USAGE
+    assert said.out == ""
+    what, where, following = said.err.splitlines()
+    assert (what[:7], where[:7], following[:6]) == ("error: ", "where: ", "next: ")
+
+
+def test_a_change_waits_for_a_yes(network: Terminal) -> None:
+    before = sorted(path.name for path in Path("hub/directory/members").iterdir())
+    network("init member us --id us --region asia-pacific --network halong-test --name US")
+
+    said = network("hub admit us/join-request.json --dir hub")
+
+    assert said.code == Exit.USAGE
+    assert "signs with" in said.err
+    assert sorted(path.name for path in Path("hub/directory/members").iterdir()) == before
+
+
+def test_answers_are_one_json_object_on_stdout(network: Terminal) -> None:
+    assert (
+        network("init member us --id us --region europe --network halong-test --json --name US").json[
+            "member"
+        ]
+        == "us"
+    )
+    assert (
+        network("hub admit us/join-request.json --dir hub --yes --json").json["welcome"]
+        == "hub/welcomes/us.json"
+    )
+    assert network("member join hub/welcomes/us.json --dir us --yes --json").json["first"] is True
+    assert network("hub welcome us --dir hub --json").json["member"] == "us"
+    assert network("member join hub/welcomes/us.json --dir us --json").json["first"] is False
+    assert network("feed --dir us --json").json == {"member": "us", "items": [], "place": 0}
+    agreed = network(f"hub agree {AGREEMENTS}/jp-vn-2026.toml --dir hub --party jp --yes --json").json
+    assert (agreed["agreement"], agreed["parties"]) == ("jp-vn-2026", ["jp"])
+
+
+def test_an_agreement_that_is_there_with_other_bytes_is_not_replaced(network: Terminal) -> None:
+    other = Path("other.toml")
+    other.write_bytes((AGREEMENTS / "jp-vn-2026.toml").read_bytes() + b"\n")
+
+    said = network("hub agree other.toml --dir hub --yes")
+
+    assert said.code == Exit.USAGE
+    assert "version 2" in said.err
+
+
+def outbox(network: Terminal) -> str:
+    """What the doctor says about vn's outbox."""
+    checks = network("doctor --dir vn --offline --json").json["checks"]
+    found: str = next(check["found"] for check in checks if check["name"] == "outbox")
+    return found
+
+
+# --- publish ------------------------------------------------------------------------------------------
+
+
+def test_before_sending_one_sees_who_would_get_what_and_by_which_clause_not(network: Terminal) -> None:
+    said = network(f"publish {NOTICES}/drug-parcel.json --dir vn --dry-run")
+
+    assert said.code == 0
+    lines = {line.split()[0]: line for line in said.out.splitlines()[1:]}
+    assert "by nl-vn-2026/1" in lines["nl"]
+    assert "clause" in lines["jp"] or "by jp-vn-2026/1" in lines["jp"]
+    assert "nothing was queued" in said.err
+    assert outbox(network) == "nothing queued"
+
+
+def test_a_notice_is_queued_and_kept_until_the_node_runs(network: Terminal) -> None:
+    said = network(f"publish {NOTICES}/drug-parcel.json {NOTICES}/revenue-fraud.json --dir vn --json")
+
+    assert [notice["queued"] for notice in said.json["notices"]] == [1, 2]
+    assert outbox(network) == "2 waiting"
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "where"),
+    [
+        ("{", Exit.USAGE, "x.json"),
+        ("[]", Exit.FAILED, "x.json"),
+        ('{"type": "gossip", "notice": {}}', Exit.FAILED, "x.json"),
+        ('{"type": "drug-parcel", "notice": {}}', Exit.FAILED, "channel"),
+        ('{"type": "drug-parcel", "colour": "red", "notice": {"channel": "POST"}}', Exit.FAILED, "colour"),
+        (
+            '{"type": "drug-parcel", "countries": ["Japan"], "notice": {"channel": "POST"}}',
+            Exit.FAILED,
+            "countries",
+        ),
+        (
+            '{"type": "drug-parcel", "addressees": ["jp"], "notice": {"channel": "POST"}}',
+            Exit.FAILED,
+            "addressees",
+        ),
+        (
+            '{"type": "drug-parcel", "notice": {"channel": "POST", "sender": {"name": "Ada"}}}',
+            Exit.FAILED,
+            "persons",
+        ),
+    ],
+)
+def test_a_notice_that_cannot_go_out_is_refused_at_its_field_and_nothing_is_queued(
+    network: Terminal, content: str, code: Exit, where: str
+) -> None:
+    Path("x.json").write_text(content)
+
+    said = network(f"publish {NOTICES}/drug-parcel.json x.json --dir vn")
+
+    assert said.code == code
+    assert where in said.err.splitlines()[1]
+    assert "Ada" not in said.err
+    assert network(f"publish {NOTICES}/drug-parcel.json --dir vn --json").json["notices"][0]["queued"] == 1
+
+
+def test_a_table_is_published_once_and_a_dry_run_leaves_no_trace(network: Terminal) -> None:
+    write_tables(Path("tables"))
+    line = (
+        f"publish --from tables/vn/declarations.csv --map {ROOT}/deploy/examples/maps/declarations.toml"
+        " --dir vn --json"
+    )
+
+    dry = network(line + " --dry-run").json
+    first = network(line).json
+    second = network(line).json
+
+    assert (dry["flagged"], dry["notices"], dry["queued"], dry["reported"]) == (25, 24, 0, 1)
+    assert (first["flagged"], first["queued"], first["already"], first["reported"]) == (25, 24, 0, 1)
+    assert (second["flagged"], second["queued"], second["already"], second["reported"]) == (25, 0, 24, 1)
+    assert first["marks"] == {"declared_hs: a code that its list does not have": 5}
+    assert "Country of Departure" in Path(first["report"]).read_text()
+    assert "nothing is new" in network(line.removesuffix(" --json")).out
+
+
+# --- doctor -------------------------------------------------------------------------------------------
+
+
+def marks(said: Said) -> dict[str, str]:
+    return {check["name"]: check["mark"] for check in said.json["checks"]}
+
+
+def test_a_folder_that_was_just_made_needs_nothing_but_to_be_run(network: Terminal) -> None:
+    hub, node = network("doctor --dir hub --json"), network("doctor --dir vn --offline --json")
+
+    assert hub.code == node.code == Exit.HELD
+    assert {name for name, mark in marks(hub).items() if mark != "good"} == {"log"}
+    assert {name for name, mark in marks(node).items() if mark != "good"} == {"node"}
+
+
+def _expose(path: Path) -> None:
+    path.chmod(0o644)
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _swap_for_jp(path: Path) -> None:
+    shutil.copy(Path("jp") / path.relative_to("vn"), path)
+
+
+@pytest.mark.parametrize(
+    ("folder", "file", "break_", "name"),
+    [
+        ("hub", "keys/log.pem", _expose, "key log"),
+        ("hub", "keys/log.pem", _empty, "log key"),
+        ("hub", "keys/authority.pem", Path.unlink, "key authority"),
+        ("hub", "hub.toml", _empty, "settings"),
+        ("hub", "tls/hub.pem", _empty, "certificate"),
+        ("hub", "directory/members/jp.toml", _empty, "directory"),
+        ("vn", "keys/sign.pem", _expose, "key sign"),
+        ("vn", "keys/sign.pem", _swap_for_jp, "directory"),
+        ("vn", "keys/tls.pem", _swap_for_jp, "certificate"),
+        ("vn", "tls/member.pem", Path.unlink, "certificate"),
+        ("vn", "tls/authority.pem", _empty, "certificate"),
+        ("vn", "directory/network.toml", Path.unlink, "directory"),
+        ("vn", "member.toml", _empty, "settings"),
+    ],
+)
+def test_what_is_broken_is_named_with_what_mends_it(
+    network: Terminal, folder: str, file: str, break_: Callable[[Path], None], name: str
+) -> None:
+    break_(Path(folder) / file)
+
+    said = network(f"doctor --dir {folder} --offline --json")
+
+    assert said.code == Exit.FAILED
+    assert marks(said)[name] == "bad"
+    assert all(check["mend"] for check in said.json["checks"] if check["mark"] != "good")
+    assert "→" in network(f"doctor --dir {folder} --offline").out
+
+
+def test_a_node_that_has_not_joined_is_told_how(at: Terminal) -> None:
+    at("init member vn --id vn --name VN --region asia-pacific --network halong-test")
+
+    said = at("doctor --dir vn")
+
+    assert said.code == Exit.FAILED
+    assert "halong member join" in said.out
+
+
+def test_a_hub_out_of_reach_is_said_so(network: Terminal) -> None:
+    said = network("doctor --dir vn --json")
+
+    assert marks(said)["hub"] == "bad"
+
+
+# --- audit --------------------------------------------------------------------------------------------
+
+
+def test_a_hub_that_never_ran_has_nothing_to_count(network: Terminal) -> None:
+    said = network("audit count hub")
+
+    assert said.code == Exit.USAGE
+    assert "no log" in said.err
