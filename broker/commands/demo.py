@@ -135,8 +135,9 @@ def _show(plan: Plan, outcome: Outcome) -> None:
     say()
     say(f"{style('Try next', bold=True)}   everything is in {folder}")
     say(f"   halong feed --dir {folder}/jp")
-    if outcome.file is not None:
-        say(f"   halong inspect {outcome.file} --network {NETWORK}")
+    if outcome.example is not None:
+        key = outcome.example.key.hex()
+        say(f"   halong inspect {outcome.example.file} --network {NETWORK} --public-key {key}")
     say(
         f"   halong audit count {folder}/hub"
         if plan.engine == "sqlite"

@@ -93,9 +93,17 @@ class Copy:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A file that a receiver got, and the originator's public key by which anybody can check it."""
+
+    file: Path
+    key: bytes
+
+
 def four_views(
     setting: Setting, sent: Sequence[Sent], catalogue: Catalogue, screen: Screen, findings: Findings
-) -> Path | None:
+) -> Example | None:
     """Show one notice as its originator and each receiver have it; return a receiver's file of it."""
     directory = setting.directory()
     shown = max((each for each in sent if each.shares), key=_variety, default=None)
@@ -120,7 +128,7 @@ def four_views(
         not refused and {copy.member for copy in copies} == {shown.header.originator, *shown.shares},
         f"each copy holds under the signature of {shown.header.originator.upper()}, whatever was taken out",
     )
-    return file
+    return Example(file, copies[0].notice.key.public.raw) if file is not None and copies else None
 
 
 def _variety(sent: Sent) -> tuple[int, int, bool]:

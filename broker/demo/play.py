@@ -11,7 +11,7 @@ from typing import Any
 
 from broker.clock import SystemClock
 from broker.demo import acts, crash, day, proof
-from broker.demo.acts import Findings
+from broker.demo.acts import Example, Findings
 from broker.demo.attacks import Attempt
 from broker.demo.engine import log_for
 from broker.demo.processes import Farm
@@ -42,13 +42,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it: the count of the log, what was expected, and a file to look at."""
+    """What came of it: the count of the log, what was expected, and a file to look into."""
 
     counted: dict[str, Any]
     findings: Findings
     attempts: Sequence[Attempt]
     published: Sequence[dict[str, Any]]
-    file: Path | None
+    example: Example | None
     seconds: float
 
     @property
@@ -103,7 +103,7 @@ def _play(
             live.last(seen.look())
         day.say_rows(screen, published)
         screen.act("one notice, four views")
-        file = acts.four_views(setting, sent, load_catalogue(), screen, findings)
+        example = acts.four_views(setting, sent, load_catalogue(), screen, findings)
         screen.act("an agreement decides")
         acts.an_agreement_decides(setting, sent, screen, findings)
         screen.act("attacks")
@@ -119,4 +119,4 @@ def _play(
     screen.act("the log proves it")
     refused = earlier + Counter(attempt.expected for attempt in attempts)
     counted = proof.the_log_proves_it(setting, farm, sent, refused, screen, findings)
-    return Outcome(counted, findings, attempts, published, file, time.monotonic() - started)
+    return Outcome(counted, findings, attempts, published, example, time.monotonic() - started)
