@@ -40,7 +40,7 @@ class Alignment:
         """Return when the region's stream is in step with the hub."""
         if region not in self._in_step:
             stream = self._outgoing.stream(region)
-            self._align(region, await self._hub.stream(region, stream.name))
+            await self._align(region, await self._hub.stream(region, stream.name))
 
     async def after_refusal(self, statement: Statement, code: str, last: StreamPosition | None) -> None:
         """Act on the dispatcher's refusal of a number; `last` is what it admitted last of the stream."""
@@ -51,7 +51,9 @@ class Alignment:
         if statement.stream != stream.name:
             return
         self.doubt(region)
-        self._align(region, last if last is not None else await self._hub.stream(region, stream.name))
+        if last is None:
+            last = await self._hub.stream(region, stream.name)
+        await self._align(region, last)
         if self._outgoing.stream(region).name != stream.name:
             return
         if statement.previous == followed == self._outgoing.last_admitted(stream):
@@ -59,17 +61,40 @@ class Alignment:
             # the same: the hub was set back, and denies what it proved.
             self._leave(region, code)
 
-    def _align(self, region: Region, last: StreamPosition) -> None:
+    async def _align(self, region: Region, last: StreamPosition) -> None:
         if last.statement is not None:
             name = _digest(last.statement)
             if self._outgoing.find(name) is None:
                 # The hub is ahead: this store is new, or was set back.  What it would sign in this
                 # stream could be what was signed before under the same number.
+                await self._admit_what_was(region, name)
                 self._leave(region, "out-of-order")
             else:
                 self._outgoing.admit_through(name, self._clock.now())
         self._outgoing.realign(region)
         self._in_step.add(region)
+
+    async def _admit_what_was(self, region: Region, last: bytes) -> None:
+        """Find what of the stream the hub admitted: a store that was set back would say it once more."""
+        live = self._outgoing.live(self._outgoing.stream(region))
+        if not live:
+            return
+        # What came before the last statement is told once that one is told: leaves and decisions keep
+        # the order of the stream.
+        status = await self._hub.statement(last)
+        if status is None or not status.decided:
+            raise Unavailable("the hub does not tell yet what it admitted", field="statement")
+        # Each follows the one before it, so the first few are admitted and the others are not.
+        admitted, end = 0, len(live)
+        while admitted < end:
+            middle = (admitted + end) // 2
+            status = await self._hub.statement(live[middle])
+            if status is not None and status.decided:
+                admitted = middle + 1
+            else:
+                end = middle
+        if admitted:
+            self._outgoing.admit_through(live[admitted - 1], self._clock.now())
 
     def _leave(self, region: Region, code: str) -> None:
         left = self._outgoing.stream(region)

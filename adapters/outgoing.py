@@ -232,6 +232,14 @@ class Outgoing:
         )  # fmt: skip
         return None if row is None else row[0]
 
+    def live(self, stream: Stream) -> list[bytes]:
+        """Return what was said in the stream and is not known to be admitted, in the order of the numbers."""
+        rows = self._store.rows(
+            "SELECT id FROM live WHERE region = ? AND stream = ? ORDER BY sequence",
+            int(stream.region), stream.name,
+        )  # fmt: skip
+        return [id_ for (id_,) in rows]
+
     def unsent(self, region: Region, limit: int) -> list[Statement]:
         """Return what the hub has not confirmed to hold, in the order of the numbers."""
         stream = self.stream(region)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -267,6 +268,44 @@ async def test_a_node_that_was_set_back_signs_no_number_again(world: World, tmp_
     await node.sends()
     assert await places(world) == ["first", "second", "third"]
     assert signed_twice(hub.handed) == []
+
+
+@pytest.mark.parametrize("arrived", [0, 1, 2, 3])
+async def test_a_node_that_was_set_back_says_nothing_again_that_was_under_way(
+    world: World, tmp_path: Path, arrived: int
+) -> None:
+    class Unheard(Recorder):
+        """Takes some of the first request; its answer is lost, and the backup made meanwhile."""
+
+        async def publish(self, envelopes: Sequence[bytes]) -> Outcomes:
+            if (tmp_path / "backup").exists():
+                return await super().publish(envelopes)
+            await super().publish(envelopes[:arrived])
+            with sqlite3.connect(node.path) as store, sqlite3.connect(tmp_path / "backup") as backup:
+                store.backup(backup)
+            raise Unavailable("the answer is lost")
+
+    node = TestNode(world, "vn", tmp_path, wrap=Unheard)
+    for place in ("first", "second", "third"):
+        node.enqueue(place=place)
+    with pytest.raises(Unavailable):
+        await node.node.outbox.step()
+    await world.settle()
+    lost = node.outgoing.listed()
+    node.enqueue(place="fourth")
+    await node.sends()
+    node.close()
+    for file in node.path.parent.glob("node.db*"):
+        file.unlink()
+    shutil.copy(tmp_path / "backup", node.path)
+
+    node = TestNode(world, "vn", tmp_path, wrap=Unheard)
+    node.enqueue(place="fifth")
+    await node.sends()
+    assert sorted(await places(world)) == ["fifth", "first", "fourth", "second", "third"]
+    assert [each.state for each in node.outgoing.listed()] == ["proven"] * 4
+    assert [each.statement for each in node.outgoing.listed()][:3] == [each.statement for each in lost]
+    assert node.alarms() == [("stream.left", "out-of-order")]
 
 
 async def test_what_was_admitted_although_it_was_refused_is_found_and_not_said_twice(
