@@ -59,7 +59,7 @@ def inboxes(folder: Path) -> Counter[str]:
 
 
 def declarations(path: Path, count: int) -> Path:
-    """A table with the columns of the published declarations: half the rows are flagged, one has no country."""
+    """A table like the published declarations: every second row is flagged, one has no country."""
     rows = [
         {
             "Declaration ID": f"{30000000 + number}",
