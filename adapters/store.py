@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ APPLICATION = 0x48414C4E
 """SQLite's application id of our files: `HALN`."""
 
 BUSY_SECONDS = 15.0
+BUSY_PAUSE_SECONDS = 0.01
 MAX_ALARMS = 1000
 
 TABLES = """
@@ -166,7 +168,7 @@ class Store:
         lock = _lock(path) if sole else None
         try:
             # The file holds what the member wrote in clear; SQLite gives its journals the same mode.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            _make(path)
             # The node's calls all come from one thread at a time; tests may open on another.
             connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -184,7 +186,7 @@ class Store:
 
     def _prepare(self, name: str) -> None:
         try:
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._use_wal()
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA foreign_keys = ON")
             with self.write():
@@ -207,6 +209,19 @@ class Store:
                 f"was written in format {version}, this version knows up to {FORMAT}: use a later one",
                 field=name,
             )
+
+    def _use_wal(self) -> None:
+        """Wait for the others as everywhere: SQLite does not when several change a fresh file at once."""
+        end = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+                time.sleep(BUSY_PAUSE_SECONDS)
+            else:
+                return
 
     def close(self) -> None:
         """Give back the file and the lock; a second call does nothing."""
@@ -310,6 +325,18 @@ class Store:
                 )  # fmt: skip
                 self.run("DELETE FROM alarms WHERE id <= (SELECT max(id) - ? FROM alarms)", MAX_ALARMS)
         return not again
+
+
+def _make(path: Path) -> None:
+    """Make the file if it is not there, for its owner alone.
+
+    One that is there is not opened: closing it would drop the locks that SQLite holds on it in this process
+    (sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
 
 
 def _lock(path: Path) -> int:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -153,6 +154,18 @@ def test_a_full_disk_is_unavailable_and_nothing_is_half_stored(store: Store, out
 
 
 # --- the queue ----------------------------------------------------------------------------------------
+
+
+def test_several_may_make_the_same_store_at_once(tmp_path: Path) -> None:
+    together = Barrier(4)
+
+    def make(path: Path) -> None:
+        together.wait(10)
+        Store.open(path).close()
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(80):
+            list(pool.map(make, [tmp_path / f"{number}.db"] * 4))
 
 
 def test_one_source_is_queued_once_however_many_try(path: Path) -> None:
