@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ from broker.terminal import Exit, Stopped
 
 EMBEDDED = "sqlite:///log.db"
 ENGINES = ("sqlite", "kafka")
+ANSWER_SECONDS = 3.0
 
 
 @contextmanager
@@ -38,6 +40,8 @@ def log_for(engine: str, folder: Path, kept: str | None) -> Iterator[str]:
         raise _missing("the extra `kafka`: pip install 'halong[kafka]'")
     given = os.environ.get("KAFKA_BOOTSTRAP")
     if given:
+        if not any(_answers(each) for each in given.split(",")):
+            raise _missing("Apache Kafka 4, and start it: nobody listens at KAFKA_BOOTSTRAP")
         yield f"kafka://{given}/{name}"
         return
     if find_spec("deploy") is None:
@@ -61,6 +65,15 @@ def log_for(engine: str, folder: Path, kept: str | None) -> Iterator[str]:
         yield f"kafka://{cluster.bootstrap}/{name}"
     finally:
         cluster.stop()
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.strip().rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def _missing(what: str) -> Stopped:

@@ -74,12 +74,11 @@ def play(plan: Plan, farm: Farm, screen: Screen) -> Outcome:
     screen.title("halong demo", "a hub and four members on this machine, each with its own keys and store")
     with log_for(plan.engine, plan.folder, kept) as log:
         setting = build(plan.folder, log, plan.without, SystemClock().now())
-        earlier = Counter[str]() if kept is None else Counter(proof.count(setting)["refusals"])
-        return _play(plan, setting, farm, screen, earlier, started)
+        return _play(plan, setting, farm, screen, started, again=kept is not None)
 
 
 def _play(
-    plan: Plan, setting: Setting, farm: Farm, screen: Screen, earlier: Counter[str], started: float
+    plan: Plan, setting: Setting, farm: Farm, screen: Screen, started: float, *, again: bool
 ) -> Outcome:
     findings = Findings(screen)
     for service in setting.services():
@@ -91,6 +90,7 @@ def _play(
     day.write_exports(setting)
     for service in farm.services.values():
         service.await_ready()
+    earlier = Counter(proof.count(setting)["refusals"]) if again else Counter[str]()
     pids = ", ".join(f"{name} {service.pid}" for name, service in farm.services.items())
     screen.line(f"processes {pids}   {setting.door('vn').url}, mutual TLS   log {plan.engine}")
     with watch(setting, farm, [role.id for role in CAST]) as seen:

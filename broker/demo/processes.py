@@ -82,12 +82,9 @@ class Service:
         output = self.folder / "output.txt"
         while not output.read_text(encoding="utf-8").startswith(READY):
             if self.pid is None:
-                raise NotReady(f"{self.name} ended before it was ready", field=str(self.folder / "log.jsonl"))
+                raise NotReady(f"{self.name} ended before it was ready", field=self.name)
             if time.monotonic() > until:
-                raise NotReady(
-                    f"{self.name} was not ready after {READY_SECONDS:.0f} s",
-                    field=str(self.folder / "log.jsonl"),
-                )
+                raise NotReady(f"{self.name} was not ready after {READY_SECONDS:.0f} s", field=self.name)
             time.sleep(LOOK_SECONDS)
 
     def kill(self) -> None:
