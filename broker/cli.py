@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Entry] = {
 # Commands below a command that a section's reader looks for.
 POINTERS: tuple[Entry, ...] = (
     Entry(ADMIT, "hub admit", "Admit a member by its join request."),
+    Entry(ADMIT, "hub agree", "List an agreement with the parties that acceded to it."),
     Entry(ADMIT, "hub welcome", "Write a member's welcome again, with the directory of today."),
     Entry(ADMIT, "member join", "Take the hub's welcome: certificate, pins, directory."),
 )
