@@ -187,6 +187,10 @@ class WorldDirectory:
         members = {f"members/{id_}": repr(member).encode() for id_, member in self.members.items()}
         return members | self._files
 
+    def text_of(self, agreement: Agreement) -> bytes:
+        """Return the bytes of an agreement."""
+        return self._files[f"agreements/{agreement.name}"]
+
     def add_agreement(self, text: bytes) -> Agreement:
         """Add an agreement to which every party accedes."""
         agreement = parse_agreement(text)
