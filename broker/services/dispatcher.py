@@ -11,7 +11,8 @@ receiver; here only what may have changed since is judged: whether the key still
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -60,6 +61,9 @@ READER = "dispatcher"
 BATCH = 256
 """Notices in one transaction: enough that its cost is shared, few enough that nobody waits long."""
 
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 5.0
+
 log_line = logger_of(READER)
 
 
@@ -90,9 +94,18 @@ class Dispatcher:
         directory: The version in force is taken once for each batch.
         clock: Gives `decided_at`.
         metrics: Where decisions, duplicates and refusals are counted.
+        sleep: Waits some seconds after a batch that was not stored.
     """
 
-    def __init__(self, log: Log, directory: CurrentDirectory, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        log: Log,
+        directory: CurrentDirectory,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._log = log
         self._directory = directory
         self._clock = clock
@@ -101,6 +114,8 @@ class Dispatcher:
         self._claims: dict[Partition, int] = {}
         self._index: Index | None = None
         self._version = b""
+        self._sleep = sleep
+        self._failures = 0
 
     async def run(self) -> None:
         """Dispatch what comes, until cancelled.
@@ -139,7 +154,11 @@ class Dispatcher:
             log_line.warning(
                 "batch.in-doubt", code=error.code, topic=partition.topic, partition=partition.number
             )
+            # The batch comes again at once, and the disk may be full for hours.
+            await self._sleep(min(FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 16), LONGEST_PAUSE_SECONDS))
+            self._failures += 1
             return
+        self._failures = 0
         self._state.take(ruling.change)
         ruling.count()
 

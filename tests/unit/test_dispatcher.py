@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,8 +34,10 @@ from broker.core.records import (
     statement_id,
     unframe,
 )
-from broker.log import Partition, Record
+from broker.log import LogUnavailable, Partition, Record
 from broker.log.topics import DECISIONS, PARTITIONS_PER_REGION, REFUSALS, notices_topic
+from broker.services.dispatcher import Dispatcher
+from tests.crash import CrashingLog, CrashPoints
 from tests.world import World, counted, sighting
 
 
@@ -308,3 +312,45 @@ def test_a_delivery_put_together_is_the_one_that_is_encoded(head: bytes, proofs:
     envelope = Envelope(b"header", b"signature", (Disclosure(Slot.FACTS, bytes(16), b"value"),), (), ())
 
     assert encode_delivery(head, encode(envelope), proofs) == encode(Delivery(head, envelope, proofs))
+
+
+class FullDisk(CrashPoints):
+    """A disk that takes no batch so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def reach(self, name: str) -> None:
+        if name == "before commit" and self.times:
+            self.times -= 1
+            raise LogUnavailable("the disk is full")
+
+
+async def test_what_cannot_be_stored_is_tried_again_later_and_later(tmp_path: Path) -> None:
+    disk = FullDisk(10)
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    class Slow(World):
+        def services(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
+            log = CrashingLog(self.log, disk)
+            dispatcher = Dispatcher(log, self.directory, self.clock, self.metrics, sleep=pause)
+            return {**super().services(), "dispatcher": dispatcher.run}
+
+    async with Slow(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp")
+        await world.publish("vn", sighting())
+        await world.settle()
+        assert pauses == sorted(pauses)
+        assert len(pauses) == 10
+        assert pauses[0] < 0.1
+        assert pauses[-1] == 5.0
+
+        disk.times = 1
+        await world.publish("vn", sighting())
+        await world.settle()
+        assert pauses[10:] == pauses[:1]
+        assert len(await world.deliveries("jp")) == 2
