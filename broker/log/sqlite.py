@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,6 +93,7 @@ class Store:
         """
         lock = _lock(path)
         try:
+            _make(path)
             store = cls(path, _connect(path, "mode=rwc"), lock)
         except BaseException:
             lock.close()
@@ -351,6 +353,19 @@ def _connect(path: Path, how: str) -> sqlite3.Connection:
             isolation_level=None,
             check_same_thread=False,
         )
+
+
+def _make(path: Path) -> None:
+    """Make the file if it is not there, for its owner alone: it holds notices in clear.
+
+    SQLite gives its journals the same mode.  One that is there is left as it is.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise LogUnavailable(f"{path} cannot be opened: {error.strerror}", field=str(path)) from None
 
 
 def _lock(path: Path) -> IO[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
@@ -76,6 +77,22 @@ async def test_a_second_process_is_refused_and_told_what_to_do(tmp_path: Path) -
         other.kill()
     async with open_log(url_of(tmp_path)):
         pass
+
+
+async def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        async with open_log(url_of(tmp_path)) as log:
+            await log.create([Topic(IN.topic)])
+            assert await appended(log)
+            held = {each.name: each.stat().st_mode & 0o777 for each in os.scandir(tmp_path)}
+    finally:
+        os.umask(before)
+    assert {name: mode for name, mode in held.items() if not name.endswith(".lock")} == {
+        "log.db": 0o600,
+        "log.db-wal": 0o600,
+        "log.db-shm": 0o600,
+    }
 
 
 @pytest.mark.sockets
