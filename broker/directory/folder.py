@@ -22,6 +22,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
+from typing import NoReturn
 
 from broker.core.agreements import Agreement, parse_agreement
 from broker.core.directory import Directory, Member
@@ -65,9 +66,8 @@ class FolderDirectory:
     def load(self) -> Directory:
         """Return the directory that the files make now, after its version was archived.
 
-                Raises:
-                    BadConfiguration: Naming the file, what is wrong with it and what is possible.
-        : A key must not be registered.
+        Raises:
+            BadConfiguration: Naming the file, what is wrong with it and what is possible.
         """
         files = self._read()
         snapshot = snapshot_of(files)
@@ -158,20 +158,34 @@ class FolderDirectory:
         if not (self._path / NETWORK).is_file():
             raise BadConfiguration(f"{NETWORK}: is missing; there is no directory here", field=NETWORK)
         found: dict[str, bytes] = {}
-        for path in sorted(self._path.rglob("*")):
+        for path in self._paths():
             name = ascii(path.relative_to(self._path).as_posix())[1:-1]
             with _named(name):
                 # What editors and half-written files leave begins with a dot or ends with a tilde.
-                if any(part.startswith(".") for part in name.split("/")) or name.endswith("~"):
+                if path.name.startswith(".") or name.endswith("~") or name == SNAPSHOT:
                     continue
-                if path.is_dir() or name == SNAPSHOT:
-                    continue
+                # Reading a pipe or a device could wait for ever, and no later version would be seen.
+                if not path.is_file():
+                    raise BadConfiguration(f"{name}: is no plain file", field=name)
                 if path.stat().st_size > MAX_FILE_BYTES:
                     raise BadConfiguration(f"{name}: longer than {MAX_FILE_BYTES} bytes", field=name)
                 found[name] = path.read_bytes()
             if len(found) > MAX_FILES:
                 raise BadConfiguration(f"more than {MAX_FILES} files", field="directory")
         return found
+
+    def _paths(self) -> list[Path]:
+        """Return all files, sorted; what cannot be looked into is refused, not taken for empty."""
+
+        def refuse(error: OSError) -> NoReturn:
+            raise error
+
+        found: list[Path] = []
+        with _named("directory"):
+            for folder, folders, names in os.walk(self._path, onerror=refuse):
+                folders[:] = [each for each in folders if not each.startswith(".")]
+                found += [Path(folder, name) for name in names]
+        return sorted(found)
 
     def _archived(self, kept: Path, version: bytes) -> dict[str, bytes]:
         names = json.loads(_whole(kept, version, "archive"))

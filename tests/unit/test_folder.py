@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 
 import pytest
 from hypothesis import given
@@ -157,6 +161,43 @@ def test_what_an_editor_leaves_behind_is_not_read(folder: FolderDirectory, tmp_p
         (tmp_path / "directory/members" / name).write_text("half")
     (tmp_path / "directory/snapshot.json").write_text("{}")
     assert folder.load() is value
+
+
+def test_what_is_no_plain_file_is_refused_without_waiting_for_it(
+    folder: FolderDirectory, tmp_path: Path
+) -> None:
+    odd = tmp_path / "directory/members/kr.toml"
+    os.mkfifo(odd)
+    with pytest.raises(BadConfiguration, match="is no plain file"):
+        folder.load()
+    for target in ("/dev/zero", "kr.toml", "nowhere"):
+        odd.unlink()
+        odd.symlink_to(target)
+        with pytest.raises(BadConfiguration, match="is no plain file"):
+            folder.load()
+
+
+def test_a_folder_that_changes_while_it_is_read_is_a_directory_or_an_error_that_says_so(
+    folder: FolderDirectory, tmp_path: Path
+) -> None:
+    done = Event()
+    whole, aside = tmp_path / "directory", tmp_path / "aside"
+
+    def change() -> None:
+        while not done.is_set():
+            whole.rename(aside)
+            aside.rename(whole)
+
+    with ThreadPoolExecutor(1) as pool:
+        changing = pool.submit(change)
+        try:
+            for _ in range(500):
+                with suppress(BadConfiguration):
+                    folder.load()
+        finally:
+            done.set()
+        changing.result(10)
+    assert folder.load().members.keys() == {"jp", "vn"}
 
 
 def test_an_agreement_that_one_side_left_binds_nobody(folder: FolderDirectory) -> None:
