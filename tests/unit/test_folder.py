@@ -191,7 +191,7 @@ def test_a_folder_that_changes_while_it_is_read_is_a_directory_or_an_error_that_
     with ThreadPoolExecutor(1) as pool:
         changing = pool.submit(change)
         try:
-            for _ in range(500):
+            for _ in range(2000):
                 with suppress(BadConfiguration):
                     folder.load()
         finally:
