@@ -11,8 +11,6 @@ shares a transaction, and who is told.  Promises that rest on SQLite:
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from urllib.parse import quote
 
 from broker.core.errors import BadConfiguration
 from broker.log import LogUnavailable, Partition, Record, Stored, Topic
+from broker.log.lone_file import make_private, take_lock
 
 FORMAT: Final = 1
 WRITTEN_BY: Final = "0.1.0"
@@ -91,9 +90,9 @@ class Store:
             BadConfiguration: The file is not a log, is damaged, or needs a later version.
             LogUnavailable: Another process has it open, or the disk refuses.
         """
-        lock = _lock(path)
+        lock = take_lock(path)
         try:
-            _make(path)
+            make_private(path)
             store = cls(path, _connect(path, "mode=rwc"), lock)
         except BaseException:
             lock.close()
@@ -353,37 +352,6 @@ def _connect(path: Path, how: str) -> sqlite3.Connection:
             isolation_level=None,
             check_same_thread=False,
         )
-
-
-def _make(path: Path) -> None:
-    """Make the file if it is not there, for its owner alone: it holds notices in clear.
-
-    SQLite gives its journals the same mode.  One that is there is left as it is.
-    """
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise LogUnavailable(f"{path} cannot be opened: {error.strerror}", field=str(path)) from None
-
-
-def _lock(path: Path) -> IO[str]:
-    """Take the lock that makes this the only process with the file open to write."""
-    try:
-        lock = path.with_name(path.name + ".lock").open("a")
-    except OSError as error:
-        raise LogUnavailable(f"{path} cannot be opened: {error.strerror}", field=str(path)) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise LogUnavailable(
-            f"{path} is open in another process; stop that one first, or spread the hub over several "
-            "processes on Kafka (kafka://host:port)",
-            field=str(path),
-        ) from None
-    return lock
 
 
 _DAMAGED: Final[Mapping[int, str]] = {
