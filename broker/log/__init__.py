@@ -238,7 +238,7 @@ async def _open_kafka(
         from broker.log.kafka import KafkaLog
         from broker.log.kafka_clients import Cluster
     except ModuleNotFoundError as error:
-        if error.name not in ("aiokafka", "cramjam"):
+        if (error.name or "").partition(".")[0] not in ("aiokafka", "cramjam"):
             raise
         raise BadConfiguration(
             "a log on Kafka needs the extra `kafka`: pip install 'halong[kafka]'", field="url"
