@@ -182,7 +182,7 @@ class HttpHub:
         answer = await self._bytes(method, path, data, patience=patience, limit=MAX_ANSWER_BYTES)
         try:
             return msgspec.json.decode(answer, type=shape)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):  # nested more deeply than can be read
             raise Unavailable("the hub's answer is not of its shape", field=path.partition("?")[0]) from None
 
     async def _bytes(
@@ -227,7 +227,7 @@ class HttpHub:
     def _problem(self, response: aiohttp.ClientResponse, answer: bytes) -> HalongError:
         try:
             problem = msgspec.json.decode(answer, type=Problem)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             problem = Problem(code="", message="")
         if response.status == 404 and problem.code not in CODED_404:
             return NotThere("the hub knows no such thing")

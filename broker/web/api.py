@@ -192,9 +192,10 @@ class Api:
         try:
             return msgspec.json.decode(body, type=shape)
         except msgspec.ValidationError as error:
-            _, _, path = str(error).rpartition("`$")
-            raise NotCanonical("the body is not of its shape", field=path.strip("`.") or "body") from None
-        except msgspec.DecodeError:
+            _, found, path = str(error).rpartition("`$")
+            place = path.strip("`.") if found else ""
+            raise NotCanonical("the body is not of its shape", field=place or "body") from None
+        except (msgspec.DecodeError, RecursionError):  # nested more deeply than can be read
             raise NotCanonical("the body is no JSON", field="body") from None
 
     # --- what members ask ---------------------------------------------------------------------------

@@ -84,6 +84,10 @@ async def a_body_without_its_field(hub: Served) -> Answer:
     return await hub.ask("POST", "/v1/receipts", b"{}")
 
 
+async def a_body_nested_without_end(hub: Served) -> Answer:
+    return await hub.ask("POST", "/v1/notices", b'{"x":' + b"[" * 100_000)
+
+
 async def bytes_that_are_no_base64(hub: Served) -> Answer:
     return await hub.ask("POST", "/v1/notices", b'{"envelopes": ["?"]}')
 
@@ -188,6 +192,7 @@ ROWS = (
     Row("a body that is no JSON", 400, "not-canonical", a_body_that_is_no_json),
     Row("a body of another shape", 400, "not-canonical", a_body_of_another_shape),
     Row("a body without its field", 400, "not-canonical", a_body_without_its_field),
+    Row("a body nested without end", 400, "not-canonical", a_body_nested_without_end),
     Row("bytes that are no base64", 400, "not-canonical", bytes_that_are_no_base64),
     Row("more notices than a request may have", 413, "too-large", too_many_notices),
     Row("a body that says that it is too large", 413, "too-large", a_body_that_is_too_large),
