@@ -125,8 +125,8 @@ def note(text: str = "") -> None:
 
 
 def style(text: str, **styles: Any) -> str:
-    """Return `text` in colour; click takes it off where it does not belong."""
-    return click.style(text, **styles)
+    """Return `text` in colour, unless it is to be plain; click takes it off where no terminal is."""
+    return text if plain() else click.style(text, **styles)
 
 
 def table(rows: Iterable[Sequence[str]], *, indent: str = "  ", gap: str = "   ") -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from broker.cli import COMMANDS, halong
 from broker.core.errors import BadConfiguration, BadSignature, Unavailable
-from broker.terminal import Command, Exit, Stopped, clean, run, table
+from broker.terminal import Command, Exit, Stopped, clean, run, style, table
 
 
 def commands() -> list[tuple[str, click.Command]]:
@@ -50,6 +50,15 @@ def test_every_command_has_a_sentence_two_examples_and_its_exit_codes(
     assert len(examples) >= 2
     assert all(line.strip().startswith("halong ") for line in examples)
     assert "0 held" in text
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_whoever_wants_no_colour_gets_none(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert style("said", fg="red") != "said"
+    monkeypatch.setenv(name, value)
+    assert style("said", fg="red") == "said"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
