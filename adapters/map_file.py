@@ -40,8 +40,10 @@ def parse_map(data: bytes, name: str) -> TableMap:
     """
     try:
         tree = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # TOML or UTF-8 that is none, and a number too long to be read
         raise BadConfiguration(f"not readable as TOML: {error}", field=name) from None
+    except RecursionError:
+        raise BadConfiguration("not readable as TOML: nested too deeply", field=name) from None
     _only(tree, _TOP, name, "the map")
     header, notice = tree.get("header", {}), tree.get("notice")
     if not isinstance(header, dict) or not isinstance(notice, dict):

@@ -1,4 +1,4 @@
-"""Files that must be whole or not there, and files that only their owner may read."""
+"""Files that must be whole or not there, that only their owner may read, and that somebody else has sent."""
 
 from __future__ import annotations
 
@@ -42,3 +42,16 @@ def write_whole(path: Path, data: bytes | str, mode: int = 0o644) -> None:
         out.flush()
         os.fsync(out.fileno())
     half.replace(path)
+
+
+def read_sent(path: Path, most: int) -> bytes:
+    """Read a file that may come from anybody, and not more of it than it may have.
+
+    Raises:
+        BadConfiguration: It is longer.
+    """
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise BadConfiguration(f"longer than {most} bytes", field=str(path))
+    return data

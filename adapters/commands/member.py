@@ -70,9 +70,10 @@ def join(welcome: Path, folder: Path, yes: bool, as_json: bool) -> None:
     """
     from adapters.configuration import load_node_config
     from adapters.member_folder import check_welcome, install
-    from broker.directory.joining import fingerprint
+    from broker.directory.joining import MAX_BYTES, fingerprint
+    from broker.files import read_sent
 
-    data = welcome.read_bytes()
+    data = read_sent(welcome, MAX_BYTES)
     config = load_node_config(folder)
     checked = check_welcome(config, data)
     first = config.hub is None

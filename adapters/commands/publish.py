@@ -27,6 +27,7 @@ from broker.core.catalogue import Catalogue
 from broker.core.errors import AddresseeUnreached, BadConfiguration, Refused
 from broker.core.index import Index
 from broker.core.model import Region
+from broker.files import read_sent
 from broker.progress import progress
 from broker.terminal import (
     READABLE,
@@ -46,6 +47,8 @@ from schemas import code_list, load_catalogue
 from schemas.flags import FlagKind, flags
 
 SHOWN_REASONS = 8
+MOST_NOTICE_BYTES = 4 * 1024 * 1024
+MOST_MAP_BYTES = 256 * 1024
 
 _WORDS = {
     FlagKind.UNKNOWN_CODE: "a code that its list does not have",
@@ -96,7 +99,7 @@ def publish(
         desk = _Desk(node)
         if table_path is None or map_path is None:
             return _publish_files(desk, files, dry_run=dry_run, as_json=as_json)
-        mapping = parse_map(map_path.read_bytes(), str(map_path))
+        mapping = parse_map(read_sent(map_path, MOST_MAP_BYTES), str(map_path))
         report = report_path or folder / "reports" / f"{mapping.id}.csv"
         return _publish_table(desk, table_path, mapping, report, dry_run=dry_run, as_json=as_json)
 
@@ -155,9 +158,11 @@ def _publish_files(desk: _Desk, files: tuple[Path, ...], *, dry_run: bool, as_js
 
 def _read(desk: _Desk, path: Path) -> Draft:
     try:
-        obj = msgspec.json.decode(path.read_bytes())
+        obj = msgspec.json.decode(read_sent(path, MOST_NOTICE_BYTES))
     except msgspec.DecodeError as error:
         raise BadConfiguration(f"not readable as JSON: {error}", field=str(path)) from None
+    except RecursionError:
+        raise BadConfiguration("not readable as JSON: nested too deeply", field=str(path)) from None
     try:
         return desk.draft(obj)
     except Refused as error:

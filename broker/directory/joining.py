@@ -189,5 +189,3 @@ def _decode(data: bytes, kind: type[T], what: str) -> T:
         return msgspec.json.decode(data, type=kind)
     except msgspec.DecodeError as error:
         raise BadConfiguration(f"not {what}: {error}", field="file") from None
-    except RecursionError:
-        raise BadConfiguration(f"not {what}: nested too deeply", field="file") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,41 @@ def network(at: Terminal) -> Terminal:
         assert at(f"hub welcome {member} --dir hub").code == 0
         assert at(f"member join hub/welcomes/{member}.json --dir {member} --yes").code == 0
     return at
+
+
+# --- files that somebody else has sent ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "hub admit /dev/zero --dir hub --yes",
+        "hub agree /dev/zero --dir hub --yes",
+        "member join /dev/zero --dir vn --yes",
+        "publish /dev/zero --dir vn",
+        "publish --from table.csv --map /dev/zero --dir vn",
+    ],
+)
+def test_no_more_is_read_of_a_file_than_it_may_have(network: Terminal, tmp_path: Path, line: str) -> None:
+    (tmp_path / "table.csv").write_text("key\n")
+    held = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, held[1]))
+    try:
+        said = network(line)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, held)
+    assert said.code == Exit.USAGE
+    assert "longer than" in said.err
+
+
+@pytest.mark.parametrize("line", ["publish deep --dir vn", "publish --from deep --map deep --dir vn"])
+def test_a_file_nested_without_end_is_refused_as_one(network: Terminal, tmp_path: Path, line: str) -> None:
+    (tmp_path / "deep").write_text(
+        "x = " * ("--map" in line) + '{"x":' * ("--map" not in line) + "[" * 100_000
+    )
+    said = network(line)
+    assert said.code == Exit.USAGE
+    assert "nested too deeply" in said.err
 
 
 # --- init, admit, join --------------------------------------------------------------------------------
