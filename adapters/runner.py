@@ -94,15 +94,18 @@ class Runner:
     async def run(self) -> None:
         """Follow the feed for ever; whatever stops it is tried again, later and later."""
         failures = 0
+        # The first answer, and the first after a failure, waits for nothing: it tells that the feed goes on.
+        wait = 0.0
         while True:
             try:
-                await self.step(FEED_SECONDS)
+                await self.step(wait)
             except (Unavailable, Refused) as error:
                 failures += 1
+                wait = 0.0
                 log_line.warning("feed.waits", code=error.code, field=error.field, attempt=failures)
                 await self._patience.after_failure(failures)
             else:
-                failures = 0
+                failures, wait = 0, FEED_SECONDS
 
     async def step(self, wait: float) -> bool:
         """Fetch what comes next, do with it what is right, and say whether there was anything.

@@ -13,7 +13,7 @@ import pytest
 from adapters.channels import ChannelUnavailable, Item
 from adapters.channels.folder import FolderChannel
 from adapters.directories import DirectoryUnknown
-from adapters.runner import DecisionAwaited
+from adapters.runner import FEED_SECONDS, DecisionAwaited
 from broker.core.errors import Unavailable, UnknownKey
 from broker.core.model import Act, Delivery, Status
 from broker.core.records import decode, encode
@@ -392,3 +392,27 @@ async def test_nodes_that_run_by_themselves_survive_a_hub_that_comes_and_goes(
     for node in (vn, jp):
         assert len(node.files()) == 15
         assert node.alarms() == []
+
+
+class Enough(Exception):  # noqa: N818 - not an error
+    """The node was watched for long enough."""
+
+
+async def test_the_feed_waits_for_what_comes_only_once_it_is_known_to_go_on(
+    world: World, tmp_path: Path
+) -> None:
+    asked: list[float] = []
+
+    class Watched(OtherHub):
+        async def feed(self, after: int, limit: int, wait: float) -> Feed:
+            asked.append(wait)
+            if len(asked) in (1, 4):
+                raise Unavailable("out of reach")
+            if len(asked) == 6:
+                raise Enough
+            return await super().feed(after, limit, 0)
+
+    node = TestNode(world, "jp", tmp_path, wrap=Watched)
+    with pytest.raises(Enough):
+        await node.node.runner.run()
+    assert asked == [0, 0, FEED_SECONDS, FEED_SECONDS, 0, FEED_SECONDS]
