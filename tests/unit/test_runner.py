@@ -394,7 +394,7 @@ async def test_nodes_that_run_by_themselves_survive_a_hub_that_comes_and_goes(
         assert node.alarms() == []
 
 
-class Enough(Exception):  # noqa: N818 - not an error
+class Enough(Exception):
     """The node was watched for long enough."""
 
 
