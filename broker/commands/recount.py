@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from broker.core.errors import BadProof, NotCanonical
 from broker.core.merkle import EMPTY_ROOT, Tree, leaf_hash
-from broker.core.model import Checkpoint, Decision, Leaf, Receipt, Refusal, SignedReceipt
+from broker.core.model import Checkpoint, Decision, Event, Leaf, Receipt, Refusal, SignedReceipt
 from broker.core.note import LogKey
 from broker.core.records import decode, unframe
 from broker.log import Log, Partition, Stored
@@ -85,6 +85,7 @@ class _Auditor:
         self._statements: set[bytes] = set()
         self._decided: dict[bytes, tuple[tuple[str, bytes], ...]] = {}
         self._delivered: dict[tuple[str, bytes], bool] = {}
+        self._receipted: set[tuple[Event, bytes]] = set()
 
     def _finding(self, where: str, what: str) -> None:
         if len(self.result.findings) < FINDINGS_KEPT:
@@ -205,7 +206,10 @@ class _Auditor:
                 result.refusals[refusal.code] += refusal.count
             elif topic == RECEIPTS and covered:
                 receipt = decode(Receipt, unframe(SignedReceipt, stored.value).receipt)
-                result.receipts[receipt.event.name.lower()] += len(receipt.deliveries)
+                said = {(receipt.event, each) for each in receipt.deliveries} - self._receipted
+                # A node that did not hear an answer sends the same receipt again.
+                self._receipted |= said
+                result.receipts[receipt.event.name.lower()] += len(said)
         except NotCanonical as error:
             self._finding(_place(stored), str(error))
 

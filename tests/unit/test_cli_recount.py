@@ -12,7 +12,7 @@ from broker.commands.recount import Recount, recount
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.model import Checkpoint, Decision, Delivery, Leaf
 from broker.core.note import LogKey, LogSigner
-from broker.core.records import frame, unframe
+from broker.core.records import encode, frame, unframe
 from broker.log import Batch, Log, Partition, Record, Stored, Topic, open_log
 from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DECISIONS
 from tests.world import World, sighting
@@ -83,6 +83,21 @@ async def test_an_honest_log_is_counted_and_verified(stored: tuple[str, str]) ->
     assert counted.members == {"jp": NOTICES, "nl": NOTICES}
     assert counted.leaves >= 4 * NOTICES
     assert counted.waiting == 0
+
+
+async def test_a_receipt_that_was_sent_again_counts_once(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp")
+        await world.publish("vn", sighting())
+        await world.settle()
+        (delivery,) = await world.deliveries("jp")
+        receipt = encode(world.receipt("jp", delivery.id))
+        for _ in range(2):
+            await world.gateway.receive("jp", [receipt])
+        await world.settle()
+        url, key = world.url, world.log_signer.vkey
+
+    assert (await count(url, key)).receipts == {"delivered": 1}
 
 
 async def test_a_log_without_checkpoints_is_not_verified(stored: tuple[str, str]) -> None:
