@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from broker.core import records
 from broker.core.catalogue import Catalogue
+from broker.core.directory import Keyring
 from broker.core.errors import BadDelivery, NotCanonical
 from broker.core.header import is_ascending
-from broker.core.keys import Keyring
 from broker.core.model import Delivery, DeliveryHead
 from broker.core.notice import Notice, open_envelope, read_envelope
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Protocol
 
 from broker.core.clauses import Agreement
 from broker.core.errors import BadConfiguration, WeakKey
@@ -101,6 +102,22 @@ class Member:
     keys: tuple[MemberKey, ...]
     transport_keys: tuple[TransportKey, ...] = ()
     accessions: Mapping[tuple[str, int], bytes] = field(default_factory=dict)
+
+
+class Keyring(Protocol):
+    """Whose keys count when.  A `Directory` is one."""
+
+    def signing_keys(self, member: str, at: int) -> Sequence[MemberKey]:
+        """Return the member's keys for signatures that are valid at `at`; none for a stranger."""
+        ...
+
+    def countersign_keys(self, member: str, at: int) -> Sequence[MemberKey]:
+        """Return the member's ML-DSA-65 keys that are valid at `at`."""
+        ...
+
+    def pq_required(self, member: str, at: int) -> bool:
+        """Must the member's statements carry the countersignature at `at`?"""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ MLKEM768-X25519 keys); docs/formats.md, "Names".
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from hashlib import sha256, shake_256
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -27,9 +27,6 @@ from cryptography.x509 import Certificate
 
 from broker.core.edwards import is_weak
 from broker.core.errors import WeakKey
-
-if TYPE_CHECKING:
-    from broker.core.directory import MemberKey
 
 SALT_BYTES = 16
 SEED_BYTES = 32
@@ -307,19 +304,3 @@ def _loaded(key: PublicKey) -> PublicKeyTypes:
 def new_salt() -> bytes:
     """Return a fresh random salt."""
     return os.urandom(SALT_BYTES)
-
-
-class Keyring(Protocol):
-    """Whose keys count when.  A `Directory` is one."""
-
-    def signing_keys(self, member: str, at: int) -> Sequence[MemberKey]:
-        """Return the member's keys for signatures that are valid at `at`; none for a stranger."""
-        ...
-
-    def countersign_keys(self, member: str, at: int) -> Sequence[MemberKey]:
-        """Return the member's ML-DSA-65 keys that are valid at `at`."""
-        ...
-
-    def pq_required(self, member: str, at: int) -> bool:
-        """Must the member's statements carry the countersignature at `at`?"""
-        ...

@@ -17,7 +17,7 @@ from typing import Any
 
 from broker.core import records
 from broker.core.catalogue import Catalogue, NoticeType
-from broker.core.directory import MemberKey
+from broker.core.directory import Keyring, MemberKey
 from broker.core.errors import (
     BadDisclosure,
     BadEnvelope,
@@ -28,7 +28,7 @@ from broker.core.errors import (
     UnknownKey,
 )
 from broker.core.header import check_clock, check_header, is_ascending
-from broker.core.keys import Keyring, new_salt
+from broker.core.keys import new_salt
 from broker.core.limits import MOST_ENVELOPE_BYTES, MOST_HEADER_BYTES, MOST_SIGNATURE_BYTES, MOST_SLOT_BYTES
 from broker.core.model import Disclosure, Envelope, Header, Proof, Slot
 from broker.core.sealing import check_seals

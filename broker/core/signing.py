@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from broker.core import cbor, records
-from broker.core.directory import MemberKey
+from broker.core.directory import Keyring, MemberKey
 from broker.core.errors import BadSignature, NotCanonical, UnknownKey
 from broker.core.header import is_ascending, is_member_id
-from broker.core.keys import Algorithm, Keyring, PublicKey, Signer
+from broker.core.keys import Algorithm, PublicKey, Signer
 from broker.core.limits import MOST_BATCH, MOST_RECEIPT_DELIVERIES
 from broker.core.merkle import Tree, leaf_hash, root_by_path
 from broker.core.model import Header, Receipt, SignedReceipt
