@@ -160,7 +160,7 @@ def makes_up_a_lane(hub: EvilHub) -> None:
 
 
 def climbs_out_of_the_folder_by_a_lane(hub: EvilHub) -> None:
-    hub.deliver(notice(hub), lane="../../../../tmp/evil")
+    hub.deliver(notice(hub), lane="../../../../outside/evil")
 
 
 def serves_anothers_delivery(hub: EvilHub) -> None:
