@@ -21,10 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from adapters.tables import FORMAT, STEPS
 from broker.core.errors import BadConfiguration, Unavailable
-
-FORMAT = 1
-"""Counts changes of the tables; a file with a higher number was written by a later version."""
 
 APPLICATION = 0x48414C4E
 """SQLite's application id of our files: `HALN`."""
@@ -32,108 +30,6 @@ APPLICATION = 0x48414C4E
 BUSY_SECONDS = 15.0
 BUSY_PAUSE_SECONDS = 0.01
 MAX_ALARMS = 1000
-
-TABLES = """
-CREATE TABLE drafts (
-    id INTEGER PRIMARY KEY,
-    source TEXT UNIQUE,
-    region INTEGER NOT NULL,
-    draft BLOB NOT NULL,
-    queued_at INTEGER NOT NULL,
-    state TEXT NOT NULL DEFAULT 'waiting',
-    code TEXT,
-    field TEXT
-) STRICT;
-CREATE INDEX drafts_by_state ON drafts (state, region, id);
-
-CREATE TABLE streams (
-    region INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    reserved INTEGER NOT NULL DEFAULT 0,
-    current INTEGER NOT NULL,
-    PRIMARY KEY (region, name)
-) STRICT;
-
-CREATE TABLE statements (
-    id BLOB PRIMARY KEY,
-    draft INTEGER NOT NULL REFERENCES drafts (id),
-    region INTEGER NOT NULL,
-    stream TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    previous BLOB,
-    envelope BLOB NOT NULL,
-    key BLOB NOT NULL,
-    state TEXT NOT NULL DEFAULT 'signed',
-    code TEXT,
-    decision BLOB,
-    changed_at INTEGER NOT NULL,
-    UNIQUE (region, stream, sequence)
-) STRICT;
-CREATE INDEX statements_by_state ON statements (state, region, sequence);
-CREATE INDEX statements_by_draft ON statements (draft);
-
-CREATE VIEW said AS
-    SELECT id, draft, region, stream, sequence, previous, envelope, key, state, changed_at FROM statements;
-CREATE VIEW live AS SELECT * FROM said WHERE state IN ('signed', 'accepted');
-CREATE VIEW unproven AS SELECT * FROM said WHERE state IN ('accepted', 'admitted');
-CREATE VIEW standing AS SELECT * FROM said WHERE state IN ('signed', 'accepted', 'admitted', 'proven');
-CREATE VIEW settled AS SELECT * FROM said WHERE state IN ('admitted', 'proven');
-
-CREATE TABLE facts (name TEXT PRIMARY KEY, value);
-
-CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, root BLOB NOT NULL, note BLOB NOT NULL) STRICT;
-
-CREATE TABLE lanes (lane TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT;
-
-CREATE TABLE deliveries (
-    id BLOB PRIMARY KEY,
-    place INTEGER NOT NULL,
-    lane TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    statement BLOB NOT NULL,
-    reference TEXT,
-    notice_type TEXT,
-    state TEXT NOT NULL,
-    code TEXT,
-    record BLOB NOT NULL,
-    leaf INTEGER NOT NULL,
-    path BLOB NOT NULL,
-    size INTEGER NOT NULL,
-    taken_at INTEGER NOT NULL
-) STRICT;
-CREATE INDEX deliveries_by_place ON deliveries (place);
-CREATE INDEX deliveries_by_size ON deliveries (size);
-
-CREATE TABLE refs (statement BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT;
-
-CREATE TABLE batches (
-    id INTEGER PRIMARY KEY,
-    signed BLOB NOT NULL,
-    state TEXT NOT NULL DEFAULT 'waiting',
-    code TEXT
-) STRICT;
-
-CREATE TABLE receipts (
-    id INTEGER PRIMARY KEY,
-    delivery BLOB NOT NULL,
-    event INTEGER NOT NULL,
-    channel TEXT,
-    code TEXT,
-    batch INTEGER REFERENCES batches (id)
-) STRICT;
-CREATE INDEX receipts_unsigned ON receipts (id) WHERE batch IS NULL;
-
-CREATE TABLE alarms (
-    id INTEGER PRIMARY KEY,
-    at INTEGER NOT NULL,
-    last_at INTEGER NOT NULL,
-    count INTEGER NOT NULL DEFAULT 1,
-    event TEXT NOT NULL,
-    code TEXT NOT NULL,
-    subject TEXT NOT NULL,
-    UNIQUE (event, code, subject)
-) STRICT;
-"""
 
 
 class StoreUnavailable(Unavailable):
@@ -192,12 +88,15 @@ class Store:
             with self.write():
                 ((version,),) = self.rows("PRAGMA user_version")
                 ((application,),) = self.rows("PRAGMA application_id")
-                if version == 0 and application == 0 and not self.rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
-                    for statement in TABLES.split(";\n"):
-                        self._connection.execute(statement)
+                fresh = not self.rows("SELECT 1 FROM sqlite_schema LIMIT 1")
+                if version == 0 and application == 0 and fresh:
+                    application = APPLICATION
                     self._connection.execute(f"PRAGMA application_id = {APPLICATION}")
+                if application == APPLICATION and version < FORMAT:
+                    for step in STEPS[version:]:
+                        for statement in step.split(";\n"):
+                            self._connection.execute(statement)
                     self._connection.execute(f"PRAGMA user_version = {FORMAT}")
-                    version, application = FORMAT, APPLICATION
         except sqlite3.OperationalError as error:
             raise StoreUnavailable(f"cannot be used: {error.sqlite_errorname}", field=name) from None
         except sqlite3.DatabaseError:

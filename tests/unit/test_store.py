@@ -12,7 +12,8 @@ import pytest
 
 from adapters.draft import Draft
 from adapters.outgoing import Outgoing, Statement, Stream
-from adapters.store import FORMAT, MAX_ALARMS, Store, StoreUnavailable
+from adapters.store import MAX_ALARMS, Store, StoreUnavailable
+from adapters.tables import FORMAT
 from broker.core.errors import BadConfiguration
 from broker.core.model import Region, Tlp
 
