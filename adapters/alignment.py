@@ -6,10 +6,8 @@ before it signs anything after a start, and again whenever the dispatcher refuse
 
 from __future__ import annotations
 
-from adapters.alarms import Alarms
-from adapters.hub import Hub
-from adapters.outgoing import Outgoing, Statement
-from broker.clock import Clock
+from adapters.equipment import Equipment
+from adapters.outgoing import Statement
 from broker.core.errors import Unavailable
 from broker.core.model import Region
 from broker.core.wire import StreamPosition
@@ -19,17 +17,14 @@ class Alignment:
     """Knows which streams are in step.
 
     Args:
-        outgoing: The sending half of the store.
-        hub: The hub.
-        clock: Tells the time.
-        alarms: Where a stream that had to be left is told.
+        equipment: What the node works with.
     """
 
-    def __init__(self, outgoing: Outgoing, hub: Hub, clock: Clock, alarms: Alarms) -> None:
-        self._outgoing = outgoing
-        self._hub = hub
-        self._clock = clock
-        self._alarms = alarms
+    def __init__(self, equipment: Equipment) -> None:
+        self._outgoing = equipment.outgoing
+        self._hub = equipment.hub
+        self._clock = equipment.clock
+        self._alarms = equipment.alarms
         self._in_step: set[Region] = set()
 
     def doubt(self, region: Region) -> None:

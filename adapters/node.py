@@ -16,6 +16,7 @@ from adapters.channels.folder import FolderChannel
 from adapters.client import HttpHub, pinned_context
 from adapters.configuration import NodeConfig
 from adapters.directories import Directories, Source
+from adapters.equipment import Equipment
 from adapters.health import HealthPage
 from adapters.hub import Hub
 from adapters.identity import Identity
@@ -69,11 +70,12 @@ class Node:
         key = LogKey.parse(log_key)
         self.store = store
         self.directories = Directories(source, identity.network, log_key, clock)
-        self.outbox = Outbox(store, hub, self.directories, catalogue, identity, key, clock, patience)
+        equipment = Equipment(store, hub, self.directories, catalogue, identity, key, clock, patience)
+        self.outbox = Outbox(equipment)
         self.runner = Runner(
             store, hub, self.directories, catalogue, channels, identity, key, clock, patience
         )
-        self.receipts = Receipts(store, hub, identity, clock, patience)
+        self.receipts = Receipts(equipment)
 
     async def run(self) -> None:
         """Run until cancelled."""

@@ -1,6 +1,7 @@
-"""The outbox: signs what is queued, hands it to the hub, and keeps it until both proofs are held.
+"""The outbox: has what is queued signed, hands it to the hub, and keeps it until both proofs are held.
 
-Decides what is signed when and under which number, what is sent again, and what a refusal means.  The rules
+Decides when something is signed, what is sent again, and what a refusal means; numbers are given out in
+`signing`.  The rules
 of numbers are in docs/formats.md, "Numbers".
 
 Why nothing goes out twice.  A draft is signed again only in the stream of its earlier statement, with a
@@ -14,36 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adapters.alarms import Alarms
 from adapters.alignment import Alignment
-from adapters.compose import Composed, compose
-from adapters.directories import Directories
-from adapters.hub import Hub, plain
-from adapters.identity import Identity
-from adapters.incoming import Incoming
-from adapters.outgoing import (
-    RENUMBER,
-    SEND_AGAIN,
-    SIGN_AGAIN,
-    Outgoing,
-    Queued,
-    Statement,
-    code_to_keep,
-)
-from adapters.patience import Patience
+from adapters.equipment import Equipment
+from adapters.hub import plain
+from adapters.outgoing import RENUMBER, SEND_AGAIN, SIGN_AGAIN, Statement, code_to_keep
 from adapters.proving import Proving
-from adapters.store import Store
-from broker.clock import Clock
-from broker.core.catalogue import Catalogue
+from adapters.signing import AT_ONCE, Signing
 from broker.core.errors import Refused, TooMany, Unavailable
-from broker.core.model import Envelope, Region
-from broker.core.note import LogKey
-from broker.core.records import encode, statement_id
-from broker.core.signing import sign_header
+from broker.core.model import Region
 from broker.core.wire import Outcome
 from broker.telemetry import logger_of
 
-AT_ONCE = 128
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 MAX_UNPROVEN = 4096
 
@@ -54,39 +36,19 @@ class Outbox:
     """Takes drafts from the store to the hub.
 
     Args:
-        store: The node's store.
-        hub: The hub.
-        directories: The directory as this node trusts it.
-        catalogue: The notice types.
-        identity: Who signs.
-        log_key: The pinned key of the hub's log.
-        clock: Tells the time.
-        patience: How long to wait after what.
+        equipment: What the node works with.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        hub: Hub,
-        directories: Directories,
-        catalogue: Catalogue,
-        identity: Identity,
-        log_key: LogKey,
-        clock: Clock,
-        patience: Patience,
-    ) -> None:
-        self._store = store
-        self._outgoing = Outgoing(store)
-        self._incoming = Incoming(store)
-        self._hub = hub
-        self._directories = directories
-        self._catalogue = catalogue
-        self._identity = identity
-        self._clock = clock
-        self._patience = patience
-        self._alarms = Alarms(store, clock)
-        self._alignment = Alignment(self._outgoing, hub, clock, self._alarms)
-        self._proving = Proving(store, hub, directories, log_key, clock, self._alignment, self._alarms)
+    def __init__(self, equipment: Equipment) -> None:
+        self._store = equipment.store
+        self._outgoing = equipment.outgoing
+        self._hub = equipment.hub
+        self._clock = equipment.clock
+        self._patience = equipment.patience
+        self._alarms = equipment.alarms
+        self._alignment = Alignment(equipment)
+        self._signing = Signing(equipment)
+        self._proving = Proving(equipment, self._alignment)
 
     async def run(self) -> None:
         """Work for ever; whatever fails is tried again, later and later."""
@@ -138,7 +100,7 @@ class Outbox:
         if not signed:
             if self._outgoing.count_unproven(region) >= MAX_UNPROVEN:
                 return False
-            signed = await self._sign(region)
+            signed = await self._signing.sign(region)
         request = _fitting(signed)
         if not request:
             return False
@@ -146,66 +108,6 @@ class Outbox:
         if len(answer.results) != len(request):
             raise Unavailable("the hub answered for another number of notices", field="results")
         return await self._take_outcomes(request, answer.results)
-
-    async def _sign(self, region: Region) -> list[Statement]:
-        """Reserve numbers, sign under them, and keep what was signed; refuse what cannot be signed."""
-        index = await self._directories.newest()
-        composed: list[tuple[Queued, Composed]] = []
-        for queued in self._outgoing.waiting(region, AT_ONCE):
-            try:
-                composed.append(
-                    (
-                        queued,
-                        compose(
-                            queued.draft,
-                            self._identity.member,
-                            self._catalogue,
-                            index,
-                            self._incoming.known_references,
-                            issued_at=queued.queued_at,
-                            now=self._clock.now(),
-                        ),
-                    )
-                )
-            except Refused as error:
-                if error.code in SEND_AGAIN:
-                    self._alarms.sound("outbox.blocked", error.code, error.field or "")
-                    continue
-                self._outgoing.refuse_draft(queued.id, error.code, error.field)
-                log_line.warning("notice.refused", code=error.code, field=error.field)
-        if not composed:
-            return []
-        stream = self._outgoing.stream(region)
-        previous = self._outgoing.tip(stream)
-        # Reserved durably before anything is signed: after a crash in between the numbers are
-        # skipped, and no number is ever signed twice.
-        sequence = self._outgoing.reserve(stream, len(composed))
-        statements = []
-        for queued, each in composed:
-            header = encode(each.numbered(stream.name, sequence, previous))
-            signature = sign_header(
-                header, self._identity.network, self._identity.signer, self._identity.countersigner
-            )
-            envelope = encode(Envelope(header, signature, each.disclosures, (), ()))
-            name = statement_id(header)
-            statements.append(
-                Statement(
-                    id=name,
-                    draft=queued.id,
-                    region=region,
-                    stream=stream.name,
-                    sequence=sequence,
-                    previous=previous,
-                    envelope=envelope,
-                    key=self._identity.signer.public.id,
-                    state="signed",
-                    changed_at=self._clock.now(),
-                )
-            )
-            previous = name
-            sequence += 1
-        self._outgoing.keep(statements)
-        return statements
 
     async def _take_outcomes(self, request: Sequence[Statement], outcomes: Sequence[Outcome]) -> bool:
         accepted: list[Statement] = []

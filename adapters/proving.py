@@ -9,18 +9,14 @@ from __future__ import annotations
 import asyncio
 from enum import Enum, auto
 
-from adapters.alarms import Alarms
 from adapters.alignment import Alignment
 from adapters.checks import check_checkpoint, check_statement, compare_decision
-from adapters.directories import Directories, DirectoryUnknown
-from adapters.hub import Hub
-from adapters.incoming import Incoming
-from adapters.outgoing import RENUMBER, SIGN_AGAIN, Outgoing, Statement, code_to_keep
-from adapters.store import Store
-from broker.clock import Clock
+from adapters.directories import DirectoryUnknown
+from adapters.equipment import Equipment
+from adapters.outgoing import RENUMBER, SIGN_AGAIN, Statement, code_to_keep
 from broker.core.errors import BadProof, HalongError, NotCanonical, Refused, Unavailable
 from broker.core.model import Envelope, Header, Region
-from broker.core.note import LogKey, TreeHead
+from broker.core.note import TreeHead
 from broker.core.records import decode
 from broker.core.wire import StatementStatus
 from broker.telemetry import logger_of
@@ -45,34 +41,20 @@ class Proving:
     """Asks the hub about what it holds.
 
     Args:
-        store: The node's store.
-        hub: The hub.
-        directories: The directory as this node trusts it.
-        log_key: The pinned key of the hub's log.
-        clock: Tells the time.
+        equipment: What the node works with.
         alignment: What a refused number is told to.
-        alarms: Where the hub's lies are told.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        hub: Hub,
-        directories: Directories,
-        log_key: LogKey,
-        clock: Clock,
-        alignment: Alignment,
-        alarms: Alarms,
-    ) -> None:
-        self._store = store
-        self._outgoing = Outgoing(store)
-        self._incoming = Incoming(store)
-        self._hub = hub
-        self._directories = directories
-        self._log_key = log_key
-        self._clock = clock
+    def __init__(self, equipment: Equipment, alignment: Alignment) -> None:
+        self._store = equipment.store
+        self._outgoing = equipment.outgoing
+        self._incoming = equipment.incoming
+        self._hub = equipment.hub
+        self._directories = equipment.directories
+        self._log_key = equipment.log_key
+        self._clock = equipment.clock
+        self._alarms = equipment.alarms
         self._alignment = alignment
-        self._alarms = alarms
 
     async def prove(self, region: Region) -> bool:
         """Ask what became of what the hub holds, oldest first, until something is not done yet."""

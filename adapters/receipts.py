@@ -6,14 +6,8 @@ sending it again sends the same bytes; it is sent until the hub confirms it.
 
 from __future__ import annotations
 
-from adapters.alarms import Alarms
-from adapters.hub import Hub
-from adapters.identity import Identity
-from adapters.incoming import Incoming
+from adapters.equipment import Equipment
 from adapters.outgoing import SEND_AGAIN, SIGN_AGAIN, code_to_keep
-from adapters.patience import Patience
-from adapters.store import Store
-from broker.clock import Clock
 from broker.core.errors import Refused, TooMany, Unavailable
 from broker.core.keys import new_salt
 from broker.core.limits import MOST_RECEIPT_DELIVERIES
@@ -31,20 +25,16 @@ class Receipts:
     """Signs and sends receipts.
 
     Args:
-        store: The node's store.
-        hub: The hub.
-        identity: Who signs.
-        clock: Tells the time.
-        patience: How long to wait after what.
+        equipment: What the node works with.
     """
 
-    def __init__(self, store: Store, hub: Hub, identity: Identity, clock: Clock, patience: Patience) -> None:
-        self._incoming = Incoming(store)
-        self._hub = hub
-        self._identity = identity
-        self._clock = clock
-        self._patience = patience
-        self._alarms = Alarms(store, clock)
+    def __init__(self, equipment: Equipment) -> None:
+        self._incoming = equipment.incoming
+        self._hub = equipment.hub
+        self._identity = equipment.identity
+        self._clock = equipment.clock
+        self._patience = equipment.patience
+        self._alarms = equipment.alarms
 
     async def run(self) -> None:
         """Work for ever; whatever fails is tried again, later and later."""

@@ -218,7 +218,8 @@ class TestNode:
             channels = [CrashingChannel(channel, points) for channel in channels]
         self.source = NodeSource(world.source)
         self.catalogue = catalogue if catalogue is not None else world.catalogue
-        self.identity = Identity(member, NETWORK, world.people[member].signer)
+        person = world.people[member]
+        self.identity = Identity(member, NETWORK, person.signer, person.countersigner)
         self.node = Node(
             self.store,
             hub,

@@ -131,6 +131,7 @@ class Person:
     id: str
     signer: PrivateKey
     transport: PrivateKey
+    countersigner: PrivateKey | None = None
     numbers: dict[tuple[Region, str], tuple[int, bytes | None]] = field(default_factory=dict)
 
 
@@ -334,6 +335,15 @@ class World:
             transport_keys=(TransportKey(spki_digest(person.transport), NOW - DAY),),
         )
         return person
+
+    def countersign(self, member: str) -> PrivateKey:
+        """Give the member an ML-DSA-65 key, with which it has to countersign from now on."""
+        key = self.people[member].countersigner = PrivateKey.generate(Algorithm.ML_DSA_65)
+        now = self.clock.now()
+        second = MemberKey(key.public.id, Use.SIGN, key.public, now, pq_required_from=now)
+        found = self.source.members[member]
+        self.source.members[member] = replace(found, keys=(*found.keys, second))
+        return key
 
     def revoke(self, member: str) -> None:
         """Revoke the member's keys, from now on."""

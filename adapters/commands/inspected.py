@@ -14,6 +14,7 @@ from typing import Any
 from adapters.inspecting import Found, Inspection, Keys
 from broker.core.model import DeliveryHead, Header, Slot
 from broker.core.notice_json import time_to_json, values_to_json
+from broker.core.sign1 import BatchProof, parse_signature
 from broker.terminal import clean, style, table
 from schemas.shown import SlotState, slot_states
 
@@ -43,6 +44,7 @@ def as_object(inspection: Inspection) -> dict[str, Any]:
         "header": None if arrived is None else _plain(arrived.header),
         **{state: [slot.label for slot, one in slots.items() if one == state] for state in _words()},
         "signature": "not-checked" if inspection.notice is None else "verified",
+        "batch": _batch(inspection),
         "code": None if inspection.refused is None else inspection.refused.code,
     }
     if inspection.found.head is not None:
@@ -58,6 +60,18 @@ def _slots(found: Found) -> dict[Slot, str]:
     if found.arrived is None:
         return {}
     return {slot: _STATES[state][0] for slot, state in slot_states(found.arrived.envelope).items()}
+
+
+def _batch(inspection: Inspection) -> dict[str, int] | None:
+    """Return which leaf of how many was signed, None for one that was signed by itself or does not hold."""
+    proof = _proof(inspection)
+    return None if proof is None else {"index": proof.index, "size": proof.size}
+
+
+def _proof(inspection: Inspection) -> BatchProof | None:
+    if inspection.notice is None:
+        return None
+    return parse_signature(inspection.notice.envelope.signature).proof
 
 
 def _plain(value: Any) -> Any:
@@ -117,6 +131,8 @@ def _signature_rows(inspection: Inspection, keys: Keys | None) -> Iterator[tuple
     second = "" if keys.countersigning is None else ", countersigned by ML-DSA-65"
     by = f"{key.public.algorithm.value} key {key.id.hex()[:SHORT]}…{second}"
     yield _row("signature", f"verified: by {by}, for network {clean(keys.network)}")
+    if (proof := _proof(inspection)) is not None:
+        yield _row("signed as", f"leaf {proof.index} of a batch of {proof.size}, which it proves by itself")
 
 
 def _why_not(inspection: Inspection, keys: Keys | None) -> str:

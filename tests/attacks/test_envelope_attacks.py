@@ -120,6 +120,9 @@ LATER = replace(HEADER, sequence=2, previous=records.statement_id(HONEST.header)
 COUNTERSIGNED = signed(second=VN_PQ)
 HEADERS = [records.encode(replace(HEADER, sequence=number)) for number in (1, 2, 3, 4)]
 BATCH = sign_batch(HEADERS, NETWORK, VN)
+OTHER_HEADERS = [records.encode(replace(HEADER, sequence=number)) for number in (5, 6, 7, 8)]
+OTHER_BATCH = sign_batch(OTHER_HEADERS, NETWORK, VN)
+HYBRID_BATCH = sign_batch(HEADERS, NETWORK, VN, VN_PQ)
 
 
 def renamed_algorithm(algorithm: int) -> Envelope:
@@ -145,6 +148,18 @@ def moved_in_the_batch() -> Envelope:
     assert parts.proof is not None
     moved = BatchProof(parts.proof.size, 1, parts.proof.path)
     return Envelope(HEADERS[0], assembled(parts.protected, parts.signature, None, moved), DISCLOSURES, (), ())
+
+
+def proven_by_another_batch() -> Envelope:
+    """Keep the batch's signature, and put another batch's path beside it."""
+    parts, others = parse_signature(BATCH[0]), parse_signature(OTHER_BATCH[0])
+    signature = assembled(parts.protected, parts.signature, None, others.proof)
+    return Envelope(HEADERS[0], signature, DISCLOSURES, (), ())
+
+
+def without_second(signature: bytes) -> bytes:
+    parts = parse_signature(signature)
+    return assembled(parts.protected, parts.signature, None, parts.proof)
 
 
 def out_of_the_batch() -> Envelope:
@@ -212,6 +227,21 @@ SIGNATURES = (
         "a header comes with its neighbour's proof",
         "bad-signature",
         lambda: published(Envelope(HEADERS[0], BATCH[1], DISCLOSURES, (), ())),
+    ),
+    Row(
+        "a header that is in no batch comes with a batch's proof",
+        "bad-signature",
+        lambda: published(Envelope(OTHER_HEADERS[0], BATCH[0], DISCLOSURES, (), ())),
+    ),
+    Row(
+        "a header comes with the proof of another batch",
+        "bad-signature",
+        lambda: published(proven_by_another_batch()),
+    ),
+    Row(
+        "a batch's countersignature is stripped",
+        "bad-signature",
+        lambda: published(Envelope(HEADERS[0], without_second(HYBRID_BATCH[0]), DISCLOSURES, (), ()), HYBRID),
     ),
     Row("a header moves in its batch", "bad-signature", lambda: published(moved_in_the_batch())),
     Row("a batch's signature poses as a single one", "bad-signature", lambda: published(out_of_the_batch())),

@@ -87,6 +87,7 @@ def test_a_verified_envelope_is_told_by_stable_names(inspected: Inspect) -> None
         "sealed": [],
         "withheld": [],
         "signature": "verified",
+        "batch": None,
         "code": None,
     }
 
@@ -111,6 +112,15 @@ def test_every_kind_of_signature_is_verified(inspected: Inspect) -> None:
     ):
         assert told(result)["signature"] == "verified"
         assert result.exit_code == 0
+
+
+def test_of_a_batch_it_is_told_which_leaf_the_notice_is(inspected: Inspect) -> None:
+    batch = VECTORS["batch"]
+    envelope = Envelope(raw(batch["headers"][3]), raw(batch["signatures"][3]), (), (), ())
+    size = len(batch["headers"])
+    assert told(inspected(records.encode(envelope), "--json"))["batch"] == {"index": 3, "size": size}
+    assert f"leaf 3 of a batch of {size}" in inspected(records.encode(envelope)).stdout
+    assert told(inspected(raw(CLEAR["envelope"]), "--json"))["batch"] is None
 
 
 def test_a_countersignature_without_its_key_is_not_taken_on_trust(inspected: Inspect) -> None:
