@@ -6,15 +6,14 @@ status an error has.  What is answered is the services' business.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 from aiohttp import web
-from aiohttp.web import RequestPayloadError
 
+from broker.bounded_http import read_body, read_json
 from broker.clock import Clock
 from broker.configuration import Limits
 from broker.core.errors import (
@@ -171,32 +170,16 @@ class Api:
             Unavailable: It did not come in time.
         """
         member = request[MEMBER]
-        if "Content-Encoding" in request.headers:
-            raise NotCanonical("a body is not compressed", field="Content-Encoding")
         if self._bodies.get(member, 0) >= BODIES_AT_ONCE:
             raise TooMany(f"{BODIES_AT_ONCE} requests of this member are under way")
-        if (request.content_length or 0) > MOST_REQUEST_BYTES:
-            raise TooLarge(f"a request has at most {MOST_REQUEST_BYTES} bytes", field="Content-Length")
         self._bodies[member] = self._bodies.get(member, 0) + 1
         try:
-            async with asyncio.timeout(self._services.limits.body_seconds):
-                body = await request.read()
-        except RequestPayloadError:
-            raise NotCanonical("the body is not framed as HTTP has it", field="body") from None
-        except TimeoutError:
-            raise Unavailable("the body did not come in time", field="body") from None
+            body = await read_body(request, self._services.limits.body_seconds, MOST_REQUEST_BYTES)
         finally:
             self._bodies[member] -= 1
             if not self._bodies[member]:
                 del self._bodies[member]
-        try:
-            return msgspec.json.decode(body, type=shape)
-        except msgspec.ValidationError as error:
-            _, found, path = str(error).rpartition("`$")
-            place = path.strip("`.") if found else ""
-            raise NotCanonical("the body is not of its shape", field=place or "body") from None
-        except (msgspec.DecodeError, RecursionError):  # nested more deeply than can be read
-            raise NotCanonical("the body is no JSON", field="body") from None
+        return read_json(body, shape)
 
     # --- what members ask ---------------------------------------------------------------------------
 

@@ -13,13 +13,13 @@ from typing import TypeAlias
 
 import pytest
 
+from broker import bounded_http
 from broker.configuration import Limits
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.model import Refusal
 from broker.core.records import unframe
 from broker.log import Partition
 from broker.log.topics import REFUSALS
-from broker.web import connection
 from tests.served import HOST, QUICK, Answer, Served, read_answer, served, until
 from tests.world import NOW, counted, sighting
 
@@ -331,7 +331,7 @@ async def test_who_is_idle_is_cut(tmp_path: Path) -> None:
 
 
 async def test_who_does_not_take_its_answer_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "WRITE_SECONDS", 0.3)
+    monkeypatch.setattr(bounded_http, "WRITE_SECONDS", 0.3)
     async with served(tmp_path, "vn", "jp") as hub:
         hub.world.agree("vn", "jp", slots=["facts", "entities", "persons", "intelligence"])
         texts = dict.fromkeys(("place", "firm", "person", "text"), "x" * 16_000)
