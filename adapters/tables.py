@@ -108,7 +108,59 @@ CREATE TABLE alarms (
 ) STRICT;
 """
 
-STEPS: tuple[str, ...] = (FIRST,)
+SECOND = """
+CREATE TABLE shared (
+    statement BLOB NOT NULL,
+    receiver TEXT NOT NULL,
+    originator TEXT NOT NULL,
+    delivery BLOB NOT NULL,
+    reference TEXT NOT NULL,
+    notice_type TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    agreements TEXT NOT NULL,
+    given_at INTEGER NOT NULL,
+    due_at INTEGER,
+    answered_at INTEGER,
+    outcome TEXT,
+    reminded INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (statement, receiver)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX shared_due ON shared (receiver, due_at) WHERE due_at IS NOT NULL AND answered_at IS NULL;
+CREATE INDEX shared_by_reference ON shared (reference);
+CREATE INDEX shared_by_delivery ON shared (delivery);
+CREATE INDEX shared_by_time ON shared (given_at);
+
+CREATE TABLE answers (
+    statement BLOB NOT NULL,
+    receiver TEXT NOT NULL,
+    source TEXT NOT NULL,
+    outcome TEXT,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (statement, receiver, source)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX answers_by_time ON answers (at);
+
+CREATE TABLE unread (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key ANY NOT NULL) STRICT;
+CREATE TRIGGER unread_delivery AFTER INSERT ON deliveries
+    BEGIN INSERT INTO unread (kind, key) VALUES ('delivery', NEW.id); END;
+CREATE TRIGGER unread_statement AFTER UPDATE OF state ON statements
+    WHEN NEW.state = 'proven' AND OLD.state != 'proven'
+    BEGIN INSERT INTO unread (kind, key) VALUES ('statement', NEW.id); END;
+CREATE TRIGGER unread_draft AFTER INSERT ON drafts
+    WHEN json_extract(CAST(NEW.draft AS TEXT), '$.type') = 'feedback'
+    BEGIN INSERT INTO unread (kind, key) VALUES ('draft', NEW.id); END;
+CREATE TRIGGER unread_refused AFTER UPDATE OF state ON drafts
+    WHEN (NEW.state = 'refused') != (OLD.state = 'refused')
+    AND json_extract(CAST(NEW.draft AS TEXT), '$.type') = 'feedback'
+    BEGIN INSERT INTO unread (kind, key) VALUES ('draft', NEW.id); END;
+INSERT INTO unread (kind, key) SELECT 'statement', id FROM statements WHERE state = 'proven' ORDER BY rowid;
+INSERT INTO unread (kind, key) SELECT 'delivery', id FROM deliveries ORDER BY rowid;
+INSERT INTO unread (kind, key) SELECT 'draft', id FROM drafts
+    WHERE json_extract(CAST(draft AS TEXT), '$.type') = 'feedback' ORDER BY id;
+"""
+"""What was shared with whom, what came of it, and what of that is still to be read: see `feedback_view`."""
+
+STEPS: tuple[str, ...] = (FIRST, SECOND)
 
 FORMAT = len(STEPS)
 """Counts the steps; a file with a higher number was written by a later version."""
