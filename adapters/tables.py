@@ -109,6 +109,39 @@ CREATE TABLE alarms (
 """
 
 SECOND = """
+CREATE TABLE queue (
+    number INTEGER PRIMARY KEY,
+    delivery BLOB NOT NULL REFERENCES deliveries (id),
+    status INTEGER,
+    channel TEXT
+) STRICT;
+INSERT INTO queue (delivery)
+    SELECT id FROM deliveries WHERE state IN ('delivered', 'accepted') ORDER BY rowid;
+
+CREATE TABLE channels (
+    name TEXT PRIMARY KEY,
+    statuses INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    paused INTEGER NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    since INTEGER,
+    retry_at INTEGER,
+    code TEXT,
+    handed INTEGER NOT NULL DEFAULT 0,
+    handed_at INTEGER
+) STRICT;
+
+CREATE TABLE letters (
+    channel TEXT NOT NULL,
+    delivery BLOB NOT NULL REFERENCES deliveries (id),
+    number INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (channel, delivery)
+) STRICT;
+
 CREATE TABLE shared (
     statement BLOB NOT NULL,
     receiver TEXT NOT NULL,
@@ -126,6 +159,8 @@ CREATE TABLE shared (
     PRIMARY KEY (statement, receiver)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX shared_due ON shared (receiver, due_at) WHERE due_at IS NOT NULL AND answered_at IS NULL;
+CREATE INDEX shared_unreminded ON shared (receiver, reminded, due_at)
+    WHERE due_at IS NOT NULL AND answered_at IS NULL;
 CREATE INDEX shared_by_reference ON shared (reference);
 CREATE INDEX shared_by_delivery ON shared (delivery);
 CREATE INDEX shared_by_time ON shared (given_at);
@@ -158,7 +193,10 @@ INSERT INTO unread (kind, key) SELECT 'delivery', id FROM deliveries ORDER BY ro
 INSERT INTO unread (kind, key) SELECT 'draft', id FROM drafts
     WHERE json_extract(CAST(draft AS TEXT), '$.type') = 'feedback' ORDER BY id;
 """
-"""What was shared with whom, what came of it, and what of that is still to be read: see `feedback_view`."""
+"""What goes to which channel: see `channels.places`.
+
+What was shared with whom, what came of it, and what of that is still to be read: see `feedback_view`.
+"""
 
 STEPS: tuple[str, ...] = (FIRST, SECOND)
 
