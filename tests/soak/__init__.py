@@ -1,0 +1,1 @@
+"""Long loads on real processes, run by `make soak`."""

@@ -1,0 +1,114 @@
+"""A hub and members as they are run for real: folders made as by the commands, processes started by command.
+
+One member publishes, under an agreement that entitles all others; some of those have a node, the rest only an
+inbox at the hub.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adapters.configuration import MEMBER_FILE, load_node_config
+from adapters.member_folder import MemberPlan, check_welcome, install, make_member
+from broker.commands import hub_folder
+from broker.commands.hub_folder import HubPlan
+from broker.core.agreement_text import parse_agreement
+from broker.core.directory import MemberClass
+from broker.core.model import Region
+from broker.demo.processes import Farm, Service, free_port, halong
+from broker.directory.joining import read_join_request, write_welcome
+
+NETWORK = "halong-soak"
+HOST = "127.0.0.1"
+PUBLISHER = "publisher"
+AGREEMENT = """
+id = "sustained"
+version = 1
+nonce = "037495fe6c1455db0937414fd8e9b3d6"
+title = "What the publisher gives everybody"
+parties = [{parties}]
+in_force_from = 2026-01-01
+
+[[grant]]
+from = "{publisher}"
+to = "*"
+types = ["drug-parcel"]
+slots = ["facts", "intelligence"]
+statuses = ["ACTUAL"]
+tlp_max = "RED"
+retention_days = 365
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Folders of a hub and its members, and the processes that run on them.
+
+    Args:
+        folder: Where all of it is.
+        receivers: How many members are entitled.
+        nodes: How many of them run a node.
+        channels: The part of `member.toml` that says where a receiver's deliveries go.
+    """
+
+    folder: Path
+    receivers: int
+    nodes: int
+    channels: str = "[channels]"
+    farm: Farm = field(default_factory=Farm)
+
+    @property
+    def receiving(self) -> Sequence[str]:
+        """The members that run a node and receive."""
+        return [f"receiver{number}" for number in range(self.nodes)]
+
+    def path(self, name: str) -> Path:
+        """Return the folder of the hub, or of a member."""
+        return self.folder / name
+
+    @contextmanager
+    def running(self) -> Iterator[Farm]:
+        """Make everything, start it, and end it when left."""
+        self._make()
+        with self.farm as farm:
+            hub = farm.add(Service("hub", halong("hub", "--dir", str(self.path("hub"))), self.path("hub")))
+            hub.start()
+            hub.await_ready()
+            for name in (PUBLISHER, *self.receiving):
+                farm.add(
+                    Service(name, halong("member", "--dir", str(self.path(name))), self.path(name))
+                ).start()
+            for service in farm.services.values():
+                service.await_ready()
+            yield farm
+
+    def _make(self) -> None:
+        now = time.time_ns() // 1_000_000
+        self.folder.mkdir(parents=True, exist_ok=True)
+        members = [PUBLISHER, *(f"receiver{number}" for number in range(self.receivers))]
+        plan = HubPlan(network=NETWORK, host=HOST, port=free_port(), name=HOST, health_port=free_port())
+        hub = self.path("hub")
+        hub_folder.make_hub(hub, plan, now)
+        for name in members:
+            wanted = MemberPlan(
+                name, name, MemberClass.CUSTOMS, [Region.ASIA_PACIFIC], NETWORK, health_port=0
+            )
+            request = make_member(self.path(name), wanted, now)
+            hub_folder.admit(hub, read_join_request(request, NETWORK), now)
+        parties = ", ".join(f'"{name}"' for name in sorted(members))
+        text = AGREEMENT.format(parties=parties, publisher=PUBLISHER).encode()
+        hub_folder.agree(hub, text, hub_folder.parties_of(hub, parse_agreement(text, "sustained"), ()))
+        for name in (PUBLISHER, *self.receiving):
+            self._configure(name)
+            config = load_node_config(self.path(name))
+            install(config, check_welcome(config, write_welcome(hub_folder.welcome(hub, name))))
+
+    def _configure(self, name: str) -> None:
+        file = self.path(name) / MEMBER_FILE
+        before, mark, _ = file.read_text().partition("[channels.folder]")
+        assert mark
+        file.write_text(f"{before}{self.channels}\n")
