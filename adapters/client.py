@@ -22,7 +22,7 @@ import msgspec
 from cryptography.x509 import load_der_x509_certificate
 
 from adapters.hub import plain
-from broker.core.errors import BadConfiguration, HalongError, TooMany, Unavailable, error_of
+from broker.core.errors import BadConfiguration, HalongError, NotCanonical, TooMany, Unavailable, error_of
 from broker.core.keys import spki_digest
 from broker.core.model import Region
 from broker.core.note import MAX_NOTE_BYTES
@@ -34,6 +34,7 @@ from broker.core.wire import (
     Receipts,
     StatementStatus,
     StreamPosition,
+    read,
 )
 
 T = TypeVar("T")
@@ -181,8 +182,8 @@ class HttpHub:
         data = None if body is None else msgspec.json.encode(body)
         answer = await self._bytes(method, path, data, patience=patience, limit=MAX_ANSWER_BYTES)
         try:
-            return msgspec.json.decode(answer, type=shape)
-        except (msgspec.DecodeError, RecursionError):  # nested more deeply than can be read
+            return read(answer, shape)
+        except NotCanonical:
             raise Unavailable("the hub's answer is not of its shape", field=path.partition("?")[0]) from None
 
     async def _bytes(
@@ -226,8 +227,8 @@ class HttpHub:
 
     def _problem(self, response: aiohttp.ClientResponse, answer: bytes) -> HalongError:
         try:
-            problem = msgspec.json.decode(answer, type=Problem)
-        except (msgspec.DecodeError, RecursionError):
+            problem = read(answer, Problem)
+        except NotCanonical:
             problem = Problem(code="", message="")
         if response.status == 404 and problem.code not in CODED_404:
             return NotThere("the hub knows no such thing")

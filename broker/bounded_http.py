@@ -12,12 +12,12 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-import msgspec
 from aiohttp import web
 from aiohttp.web import RequestPayloadError
 from aiohttp.web_protocol import RequestHandler
 
 from broker.core.errors import NotCanonical, TooLarge, Unavailable
+from broker.core.wire import read
 from broker.telemetry import logger_of
 
 T = TypeVar("T")
@@ -168,10 +168,6 @@ def read_json(body: bytes, shape: type[T]) -> T:
         NotCanonical: It is not of that shape; names the place.
     """
     try:
-        return msgspec.json.decode(body, type=shape)
-    except msgspec.ValidationError as error:
-        _, found, path = str(error).rpartition("`$")
-        place = path.strip("`.") if found else ""
-        raise NotCanonical("the body is not of its shape", field=place or "body") from None
-    except (msgspec.DecodeError, RecursionError):  # nested more deeply than can be read
-        raise NotCanonical("the body is no JSON", field="body") from None
+        return read(body, shape)
+    except NotCanonical as error:
+        raise NotCanonical("the body is not of its shape", field=error.field or "body") from None

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from adapters.commands.options import dir_option
 from adapters.draft import Draft
@@ -24,9 +23,10 @@ from adapters.preview import Receiver, preview
 from adapters.table import CsvTable
 from broker.clock import SystemClock
 from broker.core.catalogue import Catalogue
-from broker.core.errors import AddresseeUnreached, BadConfiguration, Refused
+from broker.core.errors import AddresseeUnreached, BadConfiguration, NotCanonical, Refused
 from broker.core.index import Index
 from broker.core.model import Region
+from broker.core.wire import read
 from broker.files import read_sent
 from broker.progress import progress
 from broker.terminal import (
@@ -158,11 +158,9 @@ def _publish_files(desk: _Desk, files: tuple[Path, ...], *, dry_run: bool, as_js
 
 def _read(desk: _Desk, path: Path) -> Draft:
     try:
-        obj = msgspec.json.decode(read_sent(path, MOST_NOTICE_BYTES))
-    except msgspec.DecodeError as error:
+        obj = read(read_sent(path, MOST_NOTICE_BYTES), object)
+    except NotCanonical as error:
         raise BadConfiguration(f"not readable as JSON: {error}", field=str(path)) from None
-    except RecursionError:
-        raise BadConfiguration("not readable as JSON: nested too deeply", field=str(path)) from None
     try:
         return desk.draft(obj)
     except Refused as error:

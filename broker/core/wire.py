@@ -6,9 +6,17 @@ types, so that a field of the wrong kind is an error that names the field.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
+import msgspec
 from msgspec import Struct
+
+from broker.core.errors import NotCanonical
+
+T = TypeVar("T")
+
+NOT_HERE = "not-here"
+"""The code, with status 503, of a process of the hub whose part another is: ask another address."""
 
 
 class Wire(Struct, frozen=True, omit_defaults=True):
@@ -106,3 +114,22 @@ class Problem(Wire, frozen=True):
     code: str
     message: str
     field: str | None = None
+
+
+def read(data: bytes, shape: type[T]) -> T:
+    """Return the value of a JSON text in its shape.
+
+    Raises:
+        NotCanonical: It is no JSON, or not of that shape; `field` names the place.
+    """
+    try:
+        return msgspec.json.decode(data, type=shape)
+    except msgspec.ValidationError as error:
+        _, found, path = str(error).rpartition("`$")
+        raise NotCanonical("not of its shape", field=path.strip("`.") if found else None) from None
+    except msgspec.DecodeError as error:
+        raise NotCanonical(f"no JSON: {error}") from None  # tells the place alone, never the text
+    except UnicodeDecodeError:
+        raise NotCanonical("no JSON: not in UTF-8") from None
+    except RecursionError:
+        raise NotCanonical("no JSON: nested too deeply") from None

@@ -29,6 +29,9 @@ from broker.core.errors import BadConfiguration, BadSignature, WeakKey
 AUTHORITY_DAYS = 3650
 HUB_DAYS = 825
 MEMBER_DAYS = 730
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+"""What the library raises, now or when a part is first looked at, on bytes that are no X.509."""
+
 BACKDATED = timedelta(minutes=10)
 """Certificates begin a little in the past, for members whose clock is behind."""
 
@@ -90,12 +93,13 @@ def read_request(request: bytes) -> Request:
     """
     try:
         parsed = x509.load_pem_x509_csr(request)
-    except ValueError:
+        names = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except UNREADABLE:
         raise BadConfiguration("not a certificate signing request", field="csr") from None
     # 1. Only the kind of key that the network uses.
     try:
         key = parsed.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise WeakKey("the transport key is no key", field="csr") from None
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
         raise WeakKey("the transport key must be on P-256", field="csr")
@@ -103,7 +107,6 @@ def read_request(request: bytes) -> Request:
     if not parsed.is_signature_valid:
         raise BadSignature("the request is not signed by its own key", field="csr")
     # 3. One name, and nothing else of the request is looked at: extensions are ours to set.
-    names = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if len(names) != 1:
         raise BadConfiguration("the request names no member", field="csr")
     return Request(str(names[0].value), _spki(key))
@@ -130,15 +133,15 @@ def read_certificate(certificate: bytes, field: str = "certificate") -> Certific
     """
     try:
         parsed = x509.load_pem_x509_certificate(certificate)
-    except ValueError:
+        names = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return Certificate(
+            str(names[0].value) if names else "",
+            _spki(parsed.public_key()),
+            _milliseconds(parsed.not_valid_before_utc),
+            _milliseconds(parsed.not_valid_after_utc),
+        )
+    except UNREADABLE:
         raise BadConfiguration("not a certificate", field=field) from None
-    names = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return Certificate(
-        str(names[0].value) if names else "",
-        _spki(parsed.public_key()),
-        _milliseconds(parsed.not_valid_before_utc),
-        _milliseconds(parsed.not_valid_after_utc),
-    )
 
 
 def host_of(certificate: bytes) -> str:
@@ -158,14 +161,14 @@ def host_of(certificate: bytes) -> str:
 
 
 def issued_by(certificate: bytes, authority: bytes) -> bool:
-    """Tell whether the authority signed the certificate."""
-    parsed, issuer = x509.load_pem_x509_certificate(certificate), x509.load_pem_x509_certificate(authority)
-    key = issuer.public_key()
-    if not isinstance(key, EllipticCurvePublicKey) or parsed.signature_hash_algorithm is None:
-        return False
+    """Tell whether the authority signed the certificate; what is no certificate signs nothing."""
     try:
-        key.verify(parsed.signature, parsed.tbs_certificate_bytes, ECDSA(parsed.signature_hash_algorithm))
-    except InvalidSignature:
+        parsed, issuer = (x509.load_pem_x509_certificate(each) for each in (certificate, authority))
+        key, algorithm = issuer.public_key(), parsed.signature_hash_algorithm
+        if not isinstance(key, EllipticCurvePublicKey) or algorithm is None:
+            return False
+        key.verify(parsed.signature, parsed.tbs_certificate_bytes, ECDSA(algorithm))
+    except (*UNREADABLE, InvalidSignature):
         return False
     return True
 

@@ -15,9 +15,10 @@ from typing import Literal, TypeVar
 import msgspec
 
 from broker.core.directory import Member, Use
-from broker.core.errors import BadConfiguration, BadSignature
+from broker.core.errors import BadConfiguration, BadSignature, NotCanonical
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.note import LogKey
+from broker.core.wire import read
 from broker.directory.certificates import issued_by, read_certificate, read_request
 from broker.directory.folder import directory_of_files
 from broker.directory.history import History, check_history
@@ -186,6 +187,6 @@ def _decode(data: bytes, kind: type[T], what: str) -> T:
     if len(data) > MAX_BYTES:
         raise BadConfiguration(f"larger than {what} ever is", field="file")
     try:
-        return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
-        raise BadConfiguration(f"not {what}: {error}", field="file") from None
+        return read(data, kind)
+    except NotCanonical as error:
+        raise BadConfiguration(f"not {what}: {error}", field=error.field or "file") from None
