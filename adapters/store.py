@@ -16,7 +16,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -224,6 +224,31 @@ class Store:
                 )  # fmt: skip
                 self.run("DELETE FROM alarms WHERE id <= (SELECT max(id) - ? FROM alarms)", MAX_ALARMS)
         return not again
+
+
+def copy_store(source: Path, target: Path) -> None:
+    """Copy a store as it is at one moment into a fresh file; others may write meanwhile.
+
+    Source: sqlite.org/backup.html.
+
+    Raises:
+        BadConfiguration: It is not a store.
+        StoreUnavailable: It cannot be read, or the copy cannot be written now.
+    """
+    try:
+        _make(target)
+        here, there = sqlite3.connect(source, timeout=BUSY_SECONDS), sqlite3.connect(target)
+        with closing(here), closing(there):
+            # In one step: in several, each write of another process would begin it anew.
+            here.backup(there)
+            ((application,),) = there.execute("PRAGMA application_id").fetchall()
+            ((sound,),) = there.execute("PRAGMA quick_check(1)").fetchall()
+    except (OSError, sqlite3.OperationalError) as error:
+        raise StoreUnavailable(f"cannot be copied: {type(error).__name__}", field=source.name) from None
+    except sqlite3.DatabaseError:
+        application, sound = 0, ""
+    if application != APPLICATION or sound != "ok":
+        raise BadConfiguration("is not a node's store, or is damaged", field=source.name)
 
 
 def _make(path: Path) -> None:

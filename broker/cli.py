@@ -40,6 +40,8 @@ COMMANDS: Mapping[str, Entry] = {
     "hub": Entry(RUN, "broker.commands.hub", "Run the hub; admit members."),
     "member": Entry(RUN, "adapters.commands.member", "Run a member's node; join a hub."),
     "doctor": Entry(RUN, "broker.commands.doctor", "Check a folder, and say what mends it."),
+    "backup": Entry(RUN, "broker.commands.backup", "Back a hub or node up into one file, while it runs."),
+    "restore": Entry(RUN, "broker.commands.restore", "Bring a backup back as a folder."),
     "audit": Entry(AUDIT, "broker.commands.audit", "Read the stored log back, count it and prove it."),
     "demo": Entry(DEVELOP, "broker.commands.demo", "Play a hub and four members on this machine."),
 }

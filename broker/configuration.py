@@ -10,7 +10,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from broker.log import Tls
 from broker.settings_file import load_settings
 
 HUB_FILE = "hub.toml"
@@ -88,6 +90,12 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """Return a path of the file as seen from here."""
         return self.root / relative
 
+    def at(self, port: int | None, health_port: int | None) -> HubConfig:
+        """Return the same for another process of the hub, which listens at these ports if they are given."""
+        listen = self.listen if port is None else replace(self.listen, port=port)
+        health = self.health if health_port is None else replace(self.health, port=health_port)
+        return replace(self, listen=listen, health=health)
+
     @property
     def log_url(self) -> str:
         """The log's address as `open_log` takes it: with an absolute path."""
@@ -95,6 +103,14 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         if not self.log.startswith(prefix):
             return self.log
         return "sqlite://" + quote(str((self.root / self.log.removeprefix(prefix)).absolute()))
+
+
+def tls_of(config: HubConfig) -> Tls | None:
+    """Return the files with which the hub speaks to its cluster, None where that asks for no certificates."""
+    kafka = config.kafka
+    if kafka is None:
+        return None
+    return Tls(config.path(kafka.authority), config.path(kafka.certificate), config.path(kafka.key))
 
 
 def load_hub_config(folder: Path) -> HubConfig:

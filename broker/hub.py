@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from broker.clock import Clock, SystemClock
-from broker.configuration import HubConfig
+from broker.configuration import HubConfig, tls_of
 from broker.core.errors import BadConfiguration
 from broker.core.keys import PrivateKey
 from broker.core.note import LogKey, LogSigner
@@ -77,7 +77,7 @@ async def run_hub(
         NotCanonical: A record of the log cannot be read; nothing goes on past it.
     """
     parts = _parts(config, only)
-    async with open_log(config.log_url, tls=_tls(config)) as log:
+    async with open_log(config.log_url, tls=tls_of(config)) as log:
         await _Hub(config, parts, log, clock or SystemClock()).run(ready)
 
 
@@ -93,13 +93,6 @@ def _parts(config: HubConfig, only: AbstractSet[str] | None) -> AbstractSet[str]
             field="only",
         )
     return only
-
-
-def _tls(config: HubConfig) -> Tls | None:
-    kafka = config.kafka
-    if kafka is None:
-        return None
-    return Tls(config.path(kafka.authority), config.path(kafka.certificate), config.path(kafka.key))
 
 
 class _Hub:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from broker.commands.recount import Progress, Recount, recount
-from broker.configuration import load_hub_config
+from broker.configuration import HubConfig, load_hub_config, tls_of
 from broker.core.note import LogKey
 from broker.directory.folder import FolderDirectory
 from broker.log import open_log
@@ -57,7 +57,7 @@ def count(folder: Path, as_json: bool) -> int:
     directory = FolderDirectory(config.path(config.directory), config.path(config.archive)).load()
     key = LogKey.parse(directory.log_key)
     with progress("records") as tell:
-        counted = asyncio.run(_count(config.log_url, key, tell))
+        counted = asyncio.run(_count(config, key, tell))
     if as_json:
         answer(as_object(counted))
     else:
@@ -67,8 +67,9 @@ def count(folder: Path, as_json: bool) -> int:
     return Exit.HELD if counted.verified else Exit.FAILED
 
 
-async def _count(url: str, key: LogKey, tell: Progress) -> Recount:
-    async with open_log(url, read_only=True, step_seconds=READ_SECONDS) as log:
+async def _count(config: HubConfig, key: LogKey, tell: Progress) -> Recount:
+    opening = open_log(config.log_url, read_only=True, tls=tls_of(config), step_seconds=READ_SECONDS)
+    async with opening as log:
         return await recount(log, key, tell)
 
 

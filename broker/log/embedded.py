@@ -142,6 +142,20 @@ class EmbeddedLog:
         self._growth.stir()
         await reads.close()
         try:
+    def working(self) -> Mapping[str, bool]:
+        """See `broker.log.Log`."""
+        return {reader: True for reader, seats in self._seats.items() if seats}
+
+    async def begin_at(self, partition: Partition, offset: int) -> None:
+        """See `broker.log.Log`."""
+        if self._growth.ends.get(partition) != 0:
+            raise BadConfiguration("the partition is not empty, or not there", field=partition.topic)
+        await self._submit(Put(self._future(), Write((), begins={partition: offset})))
+
+    async def set_places(self, reader: str, places: Mapping[Partition, int]) -> None:
+        """See `broker.log.Log`."""
+        await self._submit(Put(self._future(), Write((), reader, places)))
+
             async with asyncio.timeout(self._step):
                 await writer.stop()
         except TimeoutError:

@@ -15,13 +15,14 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from broker.log import Batch, LogUnavailable, Partition, Record, Stored, Topic
+from broker.core.errors import BadConfiguration
 from broker.log.growth import Growth
 from broker.log.kafka_clients import Cluster, bounded, stop_producer
 from broker.log.kafka_reads import Reads
 from broker.log.kafka_shared import SharedFollower
 from broker.log.kafka_sole import SoleFollower
 from broker.log.kafka_topics import create_topics
-from broker.log.kafka_writer import delivered, send
+from broker.log.kafka_writer import TransactionalWriter, delivered, fill, send
 
 LOOK_SECONDS: Final = 0.02
 
@@ -136,6 +137,32 @@ class KafkaLog:
             await follower.stop()
         if self._producer is not None:
             await self._give_up(self._producer)
+    def working(self) -> Mapping[str, bool]:
+        """See `broker.log.Log`.
+
+        Who is not sent anything any more appends nothing, so a failure counts for a while only.
+        """
+        failed = asyncio.get_running_loop().time() - self._failed_at < FAILURE_SECONDS
+        return {"append": not failed} | {each.reader: each.stands for each in self._followers}
+
+    async def begin_at(self, partition: Partition, offset: int) -> None:
+        """See `broker.log.Log`."""
+        there = self._cluster.there(partition)
+        await self._reads.check([partition])
+        if (await self._reads.committed([there]))[partition]:
+            raise BadConfiguration("the partition is not empty", field=partition.topic)
+        await fill(self._cluster, partition, offset)
+
+    async def set_places(self, reader: str, places: Mapping[Partition, int]) -> None:
+        """See `broker.log.Log`."""
+        group = self._cluster.group(reader)
+        writer = TransactionalWriter(self._cluster, self._cluster.transaction(reader), group)
+        try:
+            await writer.start()
+            await writer.store([], places)
+        finally:
+            await writer.stop()
+
         await self._reads.stop()
 
     # --- waiting ----------------------------------------------------------------------------------

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from broker.log import LogUnavailable, Partition, Record
-from broker.log.kafka_clients import Cluster, Fenced, bounded, hear, stop_producer
+from broker.log import Fenced, LogUnavailable, Partition, Record
+from broker.log.kafka_clients import Cluster, bounded, hear, stop_producer
+
+FILLED_AT_ONCE: Final = 10_000
 
 
 class TransactionalWriter:
@@ -113,6 +115,28 @@ async def send(cluster: Cluster, producer: Any, records: Sequence[Record]) -> li
             held.append(index)
         await hand_over(producer.send_batch(batch, topic, partition=partition.number), held)
     return sent
+
+
+async def fill(cluster: Cluster, partition: Partition, offset: int) -> None:
+    """Use up the offsets of an empty partition below `offset`, by transactions that are taken back.
+
+    Offsets cannot be chosen; but what was taken back keeps those that it had, and its marker one more.
+
+    Raises:
+        LogUnavailable: The cluster did not do that in time.
+    """
+    step = cluster.step_seconds
+    producer = cluster.producer(cluster.transaction("restore"))
+    try:
+        await bounded(producer.start(), step, "start transactions")
+        while offset > 0:
+            taken = min(max(offset - 1, 1), FILLED_AT_ONCE)
+            await bounded(producer.begin_transaction(), step, "begin a transaction")
+            await delivered(await send(cluster, producer, [Record(partition, b"", b"")] * taken), step)
+            await bounded(producer.abort_transaction(), step, "take back a transaction")
+            offset -= taken + 1
+    finally:
+        await stop_producer(producer)
 
 
 async def delivered(sent: Sequence[tuple[Any, list[int]]], seconds: float) -> dict[int, int]:

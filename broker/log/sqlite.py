@@ -57,11 +57,15 @@ _TABLES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What one caller wants stored: records, and perhaps a reader's places behind what it has done."""
+    """What one caller wants stored: records, and perhaps a reader's places behind what it has done.
+
+    `begins` says where the first record of a partition is to stand that has none.
+    """
 
     records: Sequence[Record]
     reader: str = ""
     places: Mapping[Partition, int] = field(default_factory=dict)
+    begins: Mapping[Partition, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -178,6 +182,7 @@ class Store:
         latest: dict[tuple[int, bytes], int] = {}
         offsets: list[list[int]] = []
         for write in writes:
+            ends |= {partition: offset for partition, offset in write.begins.items() if not ends[partition]}
             given: list[int] = []
             for record in write.records:
                 partition = record.partition

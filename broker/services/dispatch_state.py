@@ -279,3 +279,29 @@ def read_last_of_stream(key: bytes, value: bytes) -> tuple[str, LastOfStream] | 
     if not key.startswith(STREAM):
         return None
     return key[len(STREAM) :].decode(), _LAST.decode(value)
+
+
+def statement_of(key: bytes) -> bytes | None:
+    """Return the statement that a state record remembers, or None for another state record."""
+    return bytes.fromhex(key[len(STATEMENT) :].decode()) if key.startswith(STATEMENT) else None
+
+
+def state_of(statements: Mapping[bytes, bytes], lanes: Mapping[LaneKey, int]) -> Iterator[Record]:
+    """Yield the state of a dispatcher that admitted just these statements, and brought its lanes so far.
+
+    Args:
+        statements: The records that remember them, by statement.
+        lanes: The last sequence of each lane.
+    """
+    partition = Partition(DISPATCH_STATE)
+    last: dict[StreamKey, LastOfStream] = {}
+    for statement, value in statements.items():
+        found = _ADMITTED.decode(value)
+        key = (found.originator, Region(found.region), found.stream)
+        if key not in last or found.sequence > last[key].sequence:
+            last[key] = LastOfStream(found.sequence, statement)
+        yield Record(partition, STATEMENT + statement.hex().encode(), value)
+    for (originator, region, name), each in last.items():
+        yield Record(partition, STREAM + f"{originator}/{region.slug}/{name}".encode(), _encode(each))
+    for (member, lane), sequence in lanes.items():
+        yield Record(partition, LANE + f"{member}/{lane}".encode(), _encode(sequence))

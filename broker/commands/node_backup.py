@@ -1,0 +1,58 @@
+"""A member's node in a backup: settings, directory and certificates, its keys if asked for, and its store.
+
+The store is copied by SQLite while the node goes on.  What channels wrote is not in it: it belongs to the
+systems that they wrote to.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
+from adapters.member_folder import REQUEST_FILE
+from adapters.store import Store, copy_store
+from broker.backup.archive import FILES, KEYS, STORE, Writer, parts
+from broker.backup.folder import add_keys, add_settings, put_back, put_keys_back
+
+
+def settings_of(config: NodeConfig) -> list[str]:
+    """Return what of a node's folder a backup takes, besides keys and store."""
+    return [MEMBER_FILE, REQUEST_FILE, str(config.directory), str(config.archive), "tls", "maps"]
+
+
+def add_node(writer: Writer, config: NodeConfig, passphrase: str | None, scratch: Path) -> None:
+    """Add a node to a backup; `scratch` is where its store is copied to meanwhile.
+
+    Raises:
+        BadConfiguration: The store is none.
+        StoreUnavailable: It cannot be read now.
+    """
+    if config.store_path.exists():
+        copy_store(config.store_path, scratch)
+        with scratch.open("rb") as stream:
+            writer.add_stream(STORE, stream, scratch.stat().st_size)
+    add_settings(writer, config.root, settings_of(config))
+    if passphrase is not None:
+        add_keys(writer, config.root, passphrase)
+
+
+def restore_node(path: Path, folder: Path, passphrase: str | None) -> None:
+    """Put a node that was backed up into an empty folder.
+
+    Raises:
+        BadConfiguration: The backup does not hold together, or its store was written by a later version.
+    """
+    for name, stream, _ in parts(path):
+        if name.startswith(FILES):
+            put_back(folder, name, stream.read())
+        elif name == KEYS and passphrase is not None:
+            put_keys_back(folder, stream.read(), passphrase)
+    config = load_node_config(folder)
+    for name, stream, _ in parts(path):
+        if name == STORE:
+            config.store_path.touch(mode=0o600)
+            with config.store_path.open("wb") as out:
+                shutil.copyfileobj(stream, out)
+            # Brings an earlier format up to this version's, and refuses a later one.
+            Store.open(config.store_path).close()
