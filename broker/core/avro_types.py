@@ -33,11 +33,16 @@ class Mismatch(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A type that is ready for use; `least` is how many bytes its shortest encoding has."""
+    """A type that is ready for use.
+
+    `least` is how many bytes its shortest encoding has.  `form` says what it is made of, for `avro_code`;
+    a type without one is read and written by these functions there, too.
+    """
 
     read: Read
     write: Write
     least: int
+    form: tuple[Any, ...] = ()
 
 
 # --- numbers, bytes, text ---------------------------------------------------------------------------
@@ -93,7 +98,7 @@ def number(low: int, high: int) -> Type:
             raise Mismatch(f"not between {low} and {high}")
         write_long(out, value)
 
-    return Type(read_long if whole else read, write, 1)
+    return Type(read_long if whole else read, write, 1, ("number", low, high))
 
 
 def read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
@@ -150,7 +155,7 @@ def string(text: Callable[[str], None] | None) -> Type:
         write_long(out, len(raw))
         out += raw
 
-    return Type(read, write, 1)
+    return Type(read, write, 1, ("string", text))
 
 
 def fixed(size: int) -> Type:
@@ -167,7 +172,7 @@ def fixed(size: int) -> Type:
             raise Mismatch(f"not {size} bytes")
         out += value
 
-    return Type(read, write, size)
+    return Type(read, write, size, ("fixed", size))
 
 
 def _read_boolean(data: bytes, at: int) -> tuple[bool, int]:
@@ -194,7 +199,7 @@ def _write_null(_out: bytearray, value: Any) -> None:
 
 NULL = Type(_read_null, _write_null, 0)
 BOOLEAN = Type(_read_boolean, _write_boolean, 1)
-BYTES = Type(read_bytes, _write_bytes, 1)
+BYTES = Type(read_bytes, _write_bytes, 1, ("bytes",))
 
 
 def decimal(precision: int, scale: int) -> Type:
@@ -250,7 +255,7 @@ def enum(symbols: Sequence[str], members: Sequence[Any]) -> Type:
         except (KeyError, TypeError):
             raise Mismatch(f"not one of the {len(symbols)} symbols") from None
 
-    return Type(read, write, 1)
+    return Type(read, write, 1, ("enum", tuple(members)))
 
 
 def record(names: Sequence[str], types: Sequence[Type], made_of: type | None) -> Type:
@@ -285,7 +290,8 @@ def record(names: Sequence[str], types: Sequence[Type], made_of: type | None) ->
             found.steps.append(names[done])
             raise found from None
 
-    return Type(read, write, sum(kind.least for kind in types))
+    least = sum(kind.least for kind in types)
+    return Type(read, write, least, ("record", tuple(names), tuple(types), made_of))
 
 
 def _parts_of_dict(names: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
@@ -351,7 +357,7 @@ def array(items: Type, *, tuples: bool) -> Type:
                     raise
         out.append(0)
 
-    return Type(read, write, 1)
+    return Type(read, write, 1, ("array", items, tuples))
 
 
 def nullable(other: Type) -> Type:
@@ -373,4 +379,4 @@ def nullable(other: Type) -> Type:
             out.append(2)
             put(out, value)
 
-    return Type(read, write, 1)
+    return Type(read, write, 1, ("nullable", other))

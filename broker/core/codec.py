@@ -8,6 +8,9 @@ it reads what a lax one lets pass: a number in more bytes than it needs, an arra
 an index outside of an enum or a union, bytes that are left.  So decoding never has to encode again to
 compare.  A test compares both directions with fastavro and "encode again".
 
+What is in order, which is nearly all, goes by code that is made from the schema at its first use
+(`avro_code`); what that code does not take, the functions judge.
+
 Source: Apache Avro 1.12 specification, "Binary encoding", "Schema declaration", "Logical types";
 docs/formats.md, "One value, one encoding".
 """
@@ -21,7 +24,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from broker.core import avro_types
+from broker.core import avro_code, avro_types
 from broker.core.avro_types import Mismatch, Type
 from broker.core.errors import BadConfiguration, NotCanonical
 
@@ -61,7 +64,7 @@ class Codec:
         BadConfiguration: `check_schema` refuses the schema.
     """
 
-    __slots__ = ("_read", "_write", "schema")
+    __slots__ = ("_quick_read", "_quick_write", "_type", "schema")
 
     def __init__(
         self,
@@ -72,8 +75,10 @@ class Codec:
         any_time: bool = False,
     ) -> None:
         self.schema = schema
-        made = _type_of(schema, _Options(classes, text, any_time))
-        self._read, self._write = made.read, made.write
+        self._type = _type_of(schema, _Options(classes, text, any_time))
+        # Made at their first use: a command that shows its help needs none of them.
+        self._quick_read: Callable[[bytes], Any] | None = None
+        self._quick_write: Callable[[Any], bytes] | None = None
 
     def encode(self, value: Any) -> bytes:
         """Return the encoding of `value`.
@@ -81,8 +86,17 @@ class Codec:
         Raises:
             Mismatch: The value is not one of the schema; `field` is the path to where.
         """
+        if self._quick_write is None:
+            self._quick_write = avro_code.writer(self._type)
+        try:
+            return self._quick_write(value)
+        except avro_code.GIVES_UP:
+            return self.encode_carefully(value)
+
+    def encode_carefully(self, value: Any) -> bytes:
+        """Return what `encode` returns, by the functions that judge and explain."""
         out = bytearray()
-        self._write(out, value)
+        self._type.write(out, value)
         return bytes(out)
 
     def decode(self, data: bytes) -> Any:
@@ -91,8 +105,17 @@ class Codec:
         Raises:
             NotCanonical: There is none.
         """
+        if self._quick_read is None:
+            self._quick_read = avro_code.reader(self._type)
         try:
-            value, end = self._read(data, 0)
+            return self._quick_read(data)
+        except avro_code.GIVES_UP:
+            return self.decode_carefully(data)
+
+    def decode_carefully(self, data: bytes) -> Any:
+        """Return what `decode` returns, by the functions that judge and explain."""
+        try:
+            value, end = self._type.read(data, 0)
         except Mismatch as mismatch:
             raise NotCanonical(str(mismatch), field=mismatch.field) from None
         except IndexError:

@@ -45,11 +45,12 @@ def check_text(text: str) -> None:
     Raises:
         ValueError: It is too long, not in NFC, or has controls or marks of direction in it.
     """
+    # Nearly all text is of this kind, in which a character is a byte.
+    if text.isascii() and text.isprintable() and len(text) <= MOST_SLOT_STRING_BYTES:
+        return
     # A character has at most four bytes; half a pair is the codec's to refuse.
     if 4 * len(text) > MOST_SLOT_STRING_BYTES < len(text.encode(errors="surrogatepass")):
         raise ValueError(f"text of more than {MOST_SLOT_STRING_BYTES} bytes")
-    if text.isascii() and text.isprintable():
-        return
     if _UNWANTED.search(text):
         raise ValueError("text with a control character or a mark of direction")
     if not is_normalized("NFC", text):
