@@ -165,6 +165,20 @@ class Log(Protocol):
         """
         ...
 
+    async def begin_at(self, partition: Partition, offset: int) -> None:
+        """Let the first record of an empty partition stand at `offset` or later; lasts once there is one.
+
+        For a log that comes back from a backup: others hold places in the one that it was.
+
+        Raises:
+            BadConfiguration: The partition is not empty.
+        """
+        ...
+
+    async def set_places(self, reader: str, places: Mapping[Partition, int]) -> None:
+        """Put a reader, as which nobody follows, at these places."""
+        ...
+
     async def close(self) -> None:
         """Give back what is held; a second call does nothing."""
         ...
@@ -181,27 +195,6 @@ class Tls:
 
 @asynccontextmanager
 async def open_log(
-    def working(self) -> Mapping[str, bool]:
-        """Return what this process does with the log, by name, and whether it can: `append`, each reader.
-
-        A reader can once its share of the partitions is known and claimed.
-        """
-        ...
-
-    async def begin_at(self, partition: Partition, offset: int) -> None:
-        """Let the first record of an empty partition stand at `offset` or later; lasts once there is one.
-
-        For a log that comes back from a backup: others hold places in the one that it was.
-
-        Raises:
-            BadConfiguration: The partition is not empty.
-        """
-        ...
-
-    async def set_places(self, reader: str, places: Mapping[Partition, int]) -> None:
-        """Put a reader, as which nobody follows, at these places."""
-        ...
-
     url: str,
     *,
     read_only: bool = False,

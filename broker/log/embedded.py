@@ -133,19 +133,6 @@ class EmbeddedLog:
         self._open_writer()
         await self._growth.wait(ends, seconds)
 
-    async def close(self) -> None:
-        """See `broker.log.Log`."""
-        writer, reads = self._writer, self._reads
-        if writer is None or reads is None:
-            return
-        self._writer = self._reads = None
-        self._growth.stir()
-        await reads.close()
-        try:
-    def working(self) -> Mapping[str, bool]:
-        """See `broker.log.Log`."""
-        return {reader: True for reader, seats in self._seats.items() if seats}
-
     async def begin_at(self, partition: Partition, offset: int) -> None:
         """See `broker.log.Log`."""
         if self._growth.ends.get(partition) != 0:
@@ -156,6 +143,15 @@ class EmbeddedLog:
         """See `broker.log.Log`."""
         await self._submit(Put(self._future(), Write((), reader, places)))
 
+    async def close(self) -> None:
+        """See `broker.log.Log`."""
+        writer, reads = self._writer, self._reads
+        if writer is None or reads is None:
+            return
+        self._writer = self._reads = None
+        self._growth.stir()
+        await reads.close()
+        try:
             async with asyncio.timeout(self._step):
                 await writer.stop()
         except TimeoutError:

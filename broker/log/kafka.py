@@ -14,8 +14,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
-from broker.log import Batch, LogUnavailable, Partition, Record, Stored, Topic
 from broker.core.errors import BadConfiguration
+from broker.log import Batch, LogUnavailable, Partition, Record, Stored, Topic
 from broker.log.growth import Growth
 from broker.log.kafka_clients import Cluster, bounded, stop_producer
 from broker.log.kafka_reads import Reads
@@ -127,24 +127,6 @@ class KafkaLog:
             self._waited.subtract(ends.keys())
             self._waited += Counter()  # forgets those for which nobody waits
 
-    async def close(self) -> None:
-        """See `broker.log.Log`."""
-        if self._closed:
-            return
-        self._closed = True
-        self._growth.stir()
-        for follower in list(self._followers):
-            await follower.stop()
-        if self._producer is not None:
-            await self._give_up(self._producer)
-    def working(self) -> Mapping[str, bool]:
-        """See `broker.log.Log`.
-
-        Who is not sent anything any more appends nothing, so a failure counts for a while only.
-        """
-        failed = asyncio.get_running_loop().time() - self._failed_at < FAILURE_SECONDS
-        return {"append": not failed} | {each.reader: each.stands for each in self._followers}
-
     async def begin_at(self, partition: Partition, offset: int) -> None:
         """See `broker.log.Log`."""
         there = self._cluster.there(partition)
@@ -163,6 +145,16 @@ class KafkaLog:
         finally:
             await writer.stop()
 
+    async def close(self) -> None:
+        """See `broker.log.Log`."""
+        if self._closed:
+            return
+        self._closed = True
+        self._growth.stir()
+        for follower in list(self._followers):
+            await follower.stop()
+        if self._producer is not None:
+            await self._give_up(self._producer)
         await self._reads.stop()
 
     # --- waiting ----------------------------------------------------------------------------------

@@ -77,6 +77,14 @@ class ReadOnlyLog:
                 return
             await asyncio.sleep(min(LOOK_SECONDS, left))
 
+    async def begin_at(self, partition: Partition, offset: int) -> None:  # noqa: ARG002  refused as well
+        """Refuse."""
+        raise self._refusal()
+
+    async def set_places(self, reader: str, places: Mapping[Partition, int]) -> None:  # noqa: ARG002  as well
+        """Refuse."""
+        raise self._refusal()
+
     async def close(self) -> None:
         """See `broker.log.Log`."""
         if self._pool is not None:
@@ -86,18 +94,6 @@ class ReadOnlyLog:
     def _reads(self) -> ReadPool:
         if self._pool is None:
             raise LogUnavailable("the log is closed")
-    def working(self) -> Mapping[str, bool]:
-        """See `broker.log.Log`."""
-        return {}
-
-    async def begin_at(self, partition: Partition, offset: int) -> None:  # noqa: ARG002  refused as well
-        """Refuse."""
-        raise self._refusal()
-
-    async def set_places(self, reader: str, places: Mapping[Partition, int]) -> None:  # noqa: ARG002  as well
-        """Refuse."""
-        raise self._refusal()
-
         return self._pool
 
     def _refusal(self) -> LogUnavailable:
