@@ -22,6 +22,10 @@ MARK = re.compile(rb"mark-[0-9]{6}")
 """What scenarios write into a notice, to know it again whatever number, stream or signature it has."""
 
 
+Said = tuple[str, tuple[int, str], int]
+"""Originator, stream and number of a statement."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """One delivery as it lies in a topic.
@@ -54,6 +58,16 @@ class Found:
     def faultless(self) -> bool:
         """Tell whether all arrived once, at whom it was owed, in order."""
         return not (self.lost or self.doubled or self.over_delivered or self.out_of_order)
+
+    def __add__(self, other: Found) -> Found:
+        """Return what two counts of the same deliveries found wrong together."""
+        return Found(
+            min(self.deliveries, other.deliveries),
+            self.lost + other.lost,
+            self.doubled + other.doubled,
+            self.over_delivered + other.over_delivered,
+            self.out_of_order + other.out_of_order,
+        )
 
 
 def by_statement(delivered: Delivered) -> bytes:
@@ -119,19 +133,34 @@ def delivery_in(value: bytes) -> Delivered:
     lane, here = _text(head, here)
     place, here = _long(head, here)
     statement = head[here : here + DIGEST_BYTES]
-    if statement != sha256(b"halong/statement/1\0" + header).digest():
+    if statement != _name(header):
         raise ValueError("a delivery names another statement than it carries")
 
-    _, here = _long(header, 0)
-    originator, here = _text(header, here)
-    region, here = _long(header, here)
-    stream, here = _text(header, here)
-    number, _ = _long(header, here)
+    originator, stream, number = _numbered(header)
     marks = set(MARK.findall(value, at))
     if len(marks) > 1:
         raise ValueError("a delivery of two notices")
     mark = marks.pop() if marks else None
-    return Delivered(member, lane, place, statement, originator, (region, stream), number, mark)
+    return Delivered(member, lane, place, statement, originator, stream, number, mark)
+
+
+def statement_in(value: bytes) -> tuple[Said, bytes]:
+    """Return the number and the name of the statement in the value of a record of a notices topic."""
+    header, _ = _bytes(value, FRAME_BYTES)
+    return _numbered(header), _name(header)
+
+
+def _name(header: bytes) -> bytes:
+    return sha256(b"halong/statement/1\0" + header).digest()
+
+
+def _numbered(header: bytes) -> Said:
+    _, at = _long(header, 0)
+    originator, at = _text(header, at)
+    region, at = _long(header, at)
+    stream, at = _text(header, at)
+    number, _ = _long(header, at)
+    return originator, (region, stream), number
 
 
 def _long(data: bytes, at: int) -> tuple[int, int]:
