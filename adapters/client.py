@@ -10,8 +10,10 @@ Paths and shapes: docs/protocol.md.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -27,6 +29,7 @@ from broker.core.keys import spki_digest
 from broker.core.model import Region
 from broker.core.note import MAX_NOTE_BYTES
 from broker.core.wire import (
+    NOT_HERE,
     Feed,
     Outcomes,
     Problem,
@@ -92,11 +95,19 @@ def _load(path: Path, load: Callable[[], None]) -> None:
         ) from None
 
 
+class NotHere(Unavailable):
+    """This address does not answer, or not this question; another may."""
+
+
 class HttpHub:
     """A `Hub` that is reached over HTTP.  Use it as a context: it opens connections when first asked.
 
+    A hub that is spread may have several addresses.  Each kind of question stays with the address that
+    answered it last, and goes on to the next when that one fails: whatever is asked or sent may be
+    repeated.  All have the one pinned key.
+
     Args:
-        url: The hub's address: `https://hub.example:8443`.
+        url: The hub's address, `https://hub.example:8443`, or several with spaces between them.
         context: The TLS context, see `pinned_context`.
         sleep: Waits out what the hub asked to wait.
         seconds: How long an answer may take; a feed may take its wait besides.
@@ -110,7 +121,8 @@ class HttpHub:
         sleep: Sleep = asyncio.sleep,
         seconds: float = ANSWER_SECONDS,
     ) -> None:
-        self._url = url.rstrip("/")
+        self._urls = [each.rstrip("/") for each in url.split() or [""]]
+        self._at: dict[str, int] = {}
         self._context = context
         self._sleep = sleep
         self._seconds = seconds
@@ -195,6 +207,31 @@ class HttpHub:
         patience: float = 0.0,
         limit: int,
     ) -> bytes:
+        question = partial(self._ask_one, method, path, data, patience=patience, limit=limit)
+        for _ in self._urls[1:]:
+            with contextlib.suppress(NotHere):
+                return await question()
+        return await question()
+
+    async def _ask_one(
+        self, method: str, path: str, data: bytes | None, *, patience: float, limit: int
+    ) -> bytes:
+        """Ask the address at which this kind of question is; when it fails, the next is asked from now on."""
+        kind = path.partition("?")[0].split("/")[2]
+        at = self._at.get(kind, 0)
+        try:
+            return await self._attempt(self._urls[at], method, path, data, patience=patience, limit=limit)
+        except NotThere:
+            raise
+        except Unavailable:
+            # Several questions may fail together: the address is left once.
+            if self._at.get(kind, 0) == at:
+                self._at[kind] = (at + 1) % len(self._urls)
+            raise
+
+    async def _attempt(
+        self, url: str, method: str, path: str, data: bytes | None, *, patience: float, limit: int
+    ) -> bytes:
         if self._session is None:
             raise RuntimeError("enter the client first")
         if self._wait_first:
@@ -205,7 +242,7 @@ class HttpHub:
                 asyncio.timeout(self._seconds + patience),
                 self._session.request(
                     method,
-                    self._url + path,
+                    url + path,
                     data=data,
                     headers={"Content-Type": "application/json"} if data is not None else None,
                     allow_redirects=False,
@@ -223,7 +260,7 @@ class HttpHub:
             raise Unavailable("the hub did not answer in time") from None
         except (aiohttp.ClientError, OSError) as error:
             # Text of the library may quote addresses and data: the kind alone is told.
-            raise Unavailable(f"the hub is out of reach: {type(error).__name__}") from None
+            raise NotHere(f"the hub is out of reach: {type(error).__name__}") from None
 
     def _problem(self, response: aiohttp.ClientResponse, answer: bytes) -> HalongError:
         try:
@@ -238,6 +275,8 @@ class HttpHub:
             return TooMany("the hub asks to send more slowly")
         if response.status in OUR_FAULT and error is not None:
             return error("the hub refused the request", field=plain(problem.field))
+        if problem.code == NOT_HERE:
+            return NotHere("this address of the hub does not answer that")
         self._wait_first = _retry_after(response) if "Retry-After" in response.headers else 0.0
         return Unavailable(f"the hub answered {response.status}")
 

@@ -21,7 +21,8 @@ MEMBER_FILE = "member.toml"
 class HubAddress(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the hub is, and what makes it the hub.
 
-    `pin` is the SHA-256 of the public key in its certificate (hex), `log_key` the verifier key of its log.
+    `url` may be several addresses of a hub that is spread, with spaces between them.  `pin` is the SHA-256
+    of the public key in its certificate (hex), `log_key` the verifier key of its log.
     """
 
     url: str

@@ -1,5 +1,10 @@
 """The hub: its services put together and kept running, in one process or spread over several.
 
+Spread on Kafka, each part takes its share in its own way.  Gateways and inboxes keep nothing and run in any
+number; members reach them by several addresses, or by one front that routes by path.  Dispatchers share the
+partitions of `notices.*` as a group.  Of the sequencers one leads, and the others stand by
+(`broker.services.sequencer`).  Whoever is replaced while it sleeps cannot commit when it wakes up.
+
 Crash-only: stopping is cancelling.  A service that lost the log is started again after a while; whatever
 else goes wrong ends the process, loudly, and whoever starts it again finds everything in the log.
 """
@@ -18,7 +23,8 @@ from broker.core.errors import BadConfiguration
 from broker.core.keys import PrivateKey
 from broker.core.note import LogKey, LogSigner
 from broker.directory.folder import FolderDirectory
-from broker.log import Log, LogUnavailable, Tls, open_log
+from broker.log import Log, LogUnavailable, open_log
+from broker.log.topics import AUDIT_CHECKPOINTS
 from broker.services.current import CurrentDirectory
 from broker.services.dispatcher import Dispatcher
 from broker.services.gateway import Gateway
@@ -34,8 +40,13 @@ from broker.web.hub import HealthServer, HubServer, server_context
 from schemas import load_catalogue
 
 PARTS = frozenset({"gateway", "dispatcher", "inbox", "sequencer"})
+EMBEDDED = "sqlite:"
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
+LOOK_SECONDS = 0.05
+ASK_SECONDS = 2.0
+SILENCE_SECONDS = 6.0
+"""How long the log may not answer before the process says that it is not ready."""
 
 log_line = logger_of("hub")
 
@@ -86,7 +97,7 @@ def _parts(config: HubConfig, only: AbstractSet[str] | None) -> AbstractSet[str]
         return PARTS
     if not only or not only <= PARTS:
         raise BadConfiguration(f"parts are {', '.join(sorted(PARTS))}", field="only")
-    if config.log.startswith("sqlite:"):
+    if config.log.startswith(EMBEDDED):
         raise BadConfiguration(
             "the embedded log is one file of one process, so its hub is one process, too; "
             'parts run apart on Kafka: log = "kafka://host:port" in hub.toml',
@@ -105,6 +116,7 @@ class _Hub:
         self._clock = clock
         self._metrics = Metrics()
         self._down: set[str] = set()
+        self._answered_at = 0.0
         self._ports = {"members": 0, "health": 0}
         folder = FolderDirectory(config.path(config.directory), config.path(config.archive))
         self._directory = CurrentDirectory(folder, log, seconds=config.directory_seconds)
@@ -121,7 +133,8 @@ class _Hub:
         readiness = _Readiness({"health": False, **dict.fromkeys(self._parts, False)})
         if serves:
             readiness.parts["members"] = False
-        ledger = Ledger(self._log, self._metrics)
+        alone = self._config.log.startswith(EMBEDDED)
+        ledger = Ledger(self._log, self._metrics, alone=alone)
         refused = Refusals(self._log, self._clock)
         services = self._services(ledger, refused)
         # What can be wrong with files is said before anything runs.
@@ -132,14 +145,16 @@ class _Hub:
             def keep(name: str, run: Callable[[], Awaitable[None]]) -> None:
                 group.create_task(self._keep_running(name, run), name=name)
 
+            keep("log", self._ask_log)
             keep("directory", self._directory.run)
-            if "gateway" in self._parts:
+            if serves:
                 keep("refusals", refused.run)
+            if "gateway" in self._parts:
                 readiness.reached("gateway")
             if "dispatcher" in self._parts:
                 dispatcher = Dispatcher(self._log, self._directory, self._clock, self._metrics)
                 keep("dispatcher", dispatcher.run)
-                readiness.reached("dispatcher")
+                group.create_task(self._when_working(readiness, "dispatcher"))
             if signer is not None:
                 sequencer = Sequencer(self._log, signer, self._clock, self._metrics)
                 keep("sequencer", sequencer.run)
@@ -151,7 +166,7 @@ class _Hub:
                 group.create_task(server.run(self._listening(readiness, "members")))
             health = HealthServer(
                 self._config.health.port,
-                lambda: readiness.parts | dict.fromkeys(self._down, False),
+                lambda: self._ready(readiness),
                 services,
             )
             group.create_task(health.run(self._listening(readiness, "health")))
@@ -177,6 +192,7 @@ class _Hub:
             clock=self._clock,
             metrics=self._metrics,
             limits=limits,
+            refusals=refused,
             gateway=gateway if "gateway" in self._parts else None,
             inbox=Inbox(self._log, ledger, self._clock, self._metrics) if answers else None,
             ledger=ledger if answers else None,
@@ -205,6 +221,26 @@ class _Hub:
             readiness.reached(part)
 
         return listening
+
+    def _ready(self, readiness: _Readiness) -> dict[str, bool]:
+        """Return, for each part, whether it can do its work now."""
+        parts = dict(readiness.parts)
+        for name, works in self._log.working().items():
+            parts[name] = works and parts.get(name, True)
+        parts["log"] = asyncio.get_running_loop().time() - self._answered_at < SILENCE_SECONDS
+        return parts | dict.fromkeys(self._down, False)
+
+    async def _ask_log(self) -> None:
+        """Ask the log again and again, so that its silence is noticed when nobody wants anything of it."""
+        while True:
+            await self._log.ends([AUDIT_CHECKPOINTS], settled=False)
+            self._answered_at = asyncio.get_running_loop().time()
+            await asyncio.sleep(ASK_SECONDS)
+
+    async def _when_working(self, readiness: _Readiness, part: str) -> None:
+        while not self._log.working().get(part):  # noqa: ASYNC110  the log tells, and wakes nobody
+            await asyncio.sleep(LOOK_SECONDS)
+        readiness.reached(part)
 
     async def _when(self, event: asyncio.Event, readiness: _Readiness, part: str) -> None:
         await event.wait()

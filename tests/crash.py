@@ -72,9 +72,14 @@ class CrashingLog:
         self._points.reach("after read")
         return found
 
-    async def ends(self, topics: Sequence[str]) -> Mapping[Partition, int]:
+    async def take_over(self, reader: str) -> None:
+        self._points.reach("before take over")
+        await self._log.take_over(reader)
+        self._points.reach("after take over")
+
+    async def ends(self, topics: Sequence[str], *, settled: bool = True) -> Mapping[Partition, int]:
         self._points.reach("before ends")
-        found = await self._log.ends(topics)
+        found = await self._log.ends(topics, settled=settled)
         self._points.reach("after ends")
         return found
 
@@ -88,6 +93,9 @@ class CrashingLog:
         self._points.reach("before wait")
         await self._log.wait(ends, seconds)
         self._points.reach("after wait")
+
+    def working(self) -> Mapping[str, bool]:
+        return self._log.working()
 
     async def close(self) -> None:
         """Do nothing: the log belongs to the test."""

@@ -147,6 +147,7 @@ async def served(
             clock=hub.clock,
             metrics=hub.metrics,
             limits=here.limits,
+            refusals=hub.refused,
             gateway=hub.gateway,
             inbox=hub.inbox,
             ledger=hub.ledger,

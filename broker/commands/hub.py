@@ -40,18 +40,29 @@ dir_option = click.option(
     invoke_without_command=True,
     examples=[
         "halong hub --dir hub",
-        "halong hub --dir hub --only dispatcher      # on Kafka, one part a process",
+        "halong hub --dir hub --only gateway --only inbox --port 8450 --health-port 8451   # on Kafka",
         "halong hub admit vn/join-request.json --dir hub",
     ],
 )
 @dir_option
-@click.option("--only", multiple=True, help="Run this part alone: gateway, dispatcher, inbox, sequencer.")
+@click.option(
+    "--only",
+    multiple=True,
+    help="Run this part, and no other that is not named: gateway, dispatcher, inbox, sequencer.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), help="Where members connect, instead of hub.toml's.")
+@click.option(
+    "--health-port", type=click.IntRange(0, 65535), help="Where /ready answers; 0 takes a free one."
+)
 @click.pass_context
-def hub(context: click.Context, folder: Path, only: tuple[str, ...]) -> None:
+def hub(
+    context: click.Context, folder: Path, only: tuple[str, ...], port: int | None, health_port: int | None
+) -> None:
     """Run the hub in a folder that `halong init hub` made, until it is stopped.
 
     One line on stdout says that members are served; the lines on stderr are its log, JSON unless a
-    terminal reads them.
+    terminal reads them.  On Kafka its parts may run apart, each as often as is wanted: dispatchers share
+    the work, one sequencer leads while others stand by.
     """
     if context.invoked_subcommand is not None:
         return
@@ -60,7 +71,7 @@ def hub(context: click.Context, folder: Path, only: tuple[str, ...]) -> None:
     from broker.running import run_until_stopped
     from broker.telemetry import configure
 
-    config = load_hub_config(folder)
+    config = load_hub_config(folder).at(port, health_port)
     configure(as_json=not sys.stderr.isatty())
 
     def ready(ports: Ports) -> None:

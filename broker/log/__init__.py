@@ -20,6 +20,10 @@ class LogUnavailable(Unavailable):
     """The log did not answer in time, or refused: some records may be stored, some not."""
 
 
+class Fenced(LogUnavailable):
+    """A successor has taken over; nothing that this one does will be stored."""
+
+
 class Partition(NamedTuple):
     """One ordered sequence of records."""
 
@@ -125,8 +129,18 @@ class Log(Protocol):
         Topics that match a name ending in `*` are taken up when they are created.
 
         Raises:
-            LogUnavailable: With `sole`, a successor has taken over; or the log was closed.  Otherwise
-                it waits for the disk or the cluster and goes on.
+            Fenced: With `sole`, a successor has taken over.
+            LogUnavailable: The log was closed.  Otherwise it waits for the disk or the cluster and goes on.
+        """
+        ...
+
+    async def take_over(self, reader: str) -> None:
+        """Shut out whoever follows alone as `reader`; what it had begun is decided on return.
+
+        For who must know where its predecessor ended before there is anything to follow.
+
+        Raises:
+            LogUnavailable: The log did not answer.
         """
         ...
 
@@ -138,11 +152,13 @@ class Log(Protocol):
         """
         ...
 
-    async def ends(self, topics: Sequence[str]) -> Mapping[Partition, int]:
+    async def ends(self, topics: Sequence[str], *, settled: bool = True) -> Mapping[Partition, int]:
         """Return, for each partition of the topics, the offset that the next record will exceed or have.
 
         Everything appended or committed before the call lies below, and all below can be read; on a
-        cluster it waits for what is just being decided.  Names may end in `*`.
+        cluster it waits for what is just being decided.  Without `settled` it waits for nothing: all below
+        can be read, and what was committed may lie above while something older is undecided, which a
+        process that died leaves behind.  Either never goes back.  Names may end in `*`.
 
         Raises:
             LogUnavailable: The cluster did not answer, or did not decide.
@@ -162,6 +178,13 @@ class Log(Protocol):
 
         Raises:
             LogUnavailable: The cluster did not answer.
+        """
+        ...
+
+    def working(self) -> Mapping[str, bool]:
+        """Return what this process does with the log, by name, and whether it can: `append`, each reader.
+
+        A reader can once its share of the partitions is known and claimed.
         """
         ...
 

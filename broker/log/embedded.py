@@ -17,7 +17,7 @@ from typing import Any, Final
 import structlog
 
 from broker.core.errors import BadConfiguration
-from broker.log import Batch, LogUnavailable, Partition, Record, Stored, Topic
+from broker.log import Batch, Fenced, LogUnavailable, Partition, Record, Stored, Topic
 from broker.log.batch import PendingBatch, places_behind
 from broker.log.growth import Growth
 from broker.log.sqlite import Write
@@ -118,7 +118,16 @@ class EmbeddedLog:
             raise _missing(partition)
         return await reads.read([(partition, number, start)], limit)
 
-    async def ends(self, topics: Sequence[str]) -> Mapping[Partition, int]:
+    async def take_over(self, reader: str) -> None:
+        """See `broker.log.Log`."""
+        await self._submit(Claim(self._future(), reader))
+
+    async def ends(
+        self,
+        topics: Sequence[str],
+        *,
+        settled: bool = True,  # noqa: ARG002  nothing is ever undecided
+    ) -> Mapping[Partition, int]:
         """See `broker.log.Log`."""
         self._open_writer()
         return {p: end for p, end in self._growth.ends.items() if matches(p.topic, topics)}
@@ -132,6 +141,10 @@ class EmbeddedLog:
         """See `broker.log.Log`."""
         self._open_writer()
         await self._growth.wait(ends, seconds)
+
+    def working(self) -> Mapping[str, bool]:
+        """See `broker.log.Log`."""
+        return {reader: True for reader, seats in self._seats.items() if seats}
 
     async def begin_at(self, partition: Partition, offset: int) -> None:
         """See `broker.log.Log`."""
@@ -163,11 +176,11 @@ class EmbeddedLog:
         """Return when the seat is the last that was taken.
 
         Raises:
-            LogUnavailable: It was, and is to be alone, and a successor came.
+            Fenced: It was, and is to be alone, and a successor came.
         """
         while seats[-1] is not seat:
             if sole:
-                raise LogUnavailable("a successor follows as this reader now")
+                raise Fenced("a successor follows as this reader now")
             await self._growth.wait({}, LOOK_AGAIN_SECONDS, stir=True)
             self._open_writer()
 

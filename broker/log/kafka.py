@@ -8,6 +8,7 @@ transaction), `kafka_shared` and `kafka_sole` (following), `kafka_reads` (questi
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -25,6 +26,8 @@ from broker.log.kafka_topics import create_topics
 from broker.log.kafka_writer import TransactionalWriter, delivered, fill, send
 
 LOOK_SECONDS: Final = 0.02
+FAILURE_SECONDS: Final = 10.0
+"""How long an append that failed says that appends fail, if none succeeds."""
 
 
 class KafkaLog:
@@ -39,6 +42,7 @@ class KafkaLog:
         self._growth = Growth()
         self._waited: Counter[Partition] = Counter()
         self._looking = False
+        self._failed_at = -math.inf
         self._closed = False
 
     async def open(self) -> None:
@@ -63,16 +67,12 @@ class KafkaLog:
         if not records:
             return []
         await self._reads.check({record.partition for record in records})
-        producer = await self._appending()
         try:
-            async with asyncio.timeout(self._cluster.step_seconds):
-                sent = await send(self._cluster, producer, records)
-                offsets = await delivered(sent, self._cluster.step_seconds)
-        except (TimeoutError, LogUnavailable) as error:
-            await self._give_up(producer)
-            if isinstance(error, TimeoutError):
-                raise LogUnavailable("Kafka did not store the records in time") from None
+            offsets = await self._append(records)
+        except LogUnavailable:
+            self._failed_at = asyncio.get_running_loop().time()
             raise
+        self._failed_at = -math.inf
         return [offsets[index] for index in range(len(records))]
 
     async def follow(
@@ -97,10 +97,20 @@ class KafkaLog:
         """See `broker.log.Log`."""
         return await self._reads.read(partition, start, limit)
 
-    async def ends(self, topics: Sequence[str]) -> Mapping[Partition, int]:
+    async def take_over(self, reader: str) -> None:
+        """See `broker.log.Log`."""
+        self._check_open()
+        identity = self._cluster.transaction(reader)
+        writer = TransactionalWriter(self._cluster, identity, self._cluster.group(reader))
+        try:
+            await writer.start()
+        finally:
+            await writer.stop()
+
+    async def ends(self, topics: Sequence[str], *, settled: bool = True) -> Mapping[Partition, int]:
         """See `broker.log.Log`."""
         found = await self._reads.partitions(re.compile(self._cluster.pattern(topics)))
-        return await self._reads.ends(found)
+        return await (self._reads.ends(found) if settled else self._reads.committed(found))
 
     async def places(self, reader: str) -> Mapping[Partition, int]:
         """See `broker.log.Log`."""
@@ -126,6 +136,14 @@ class KafkaLog:
         finally:
             self._waited.subtract(ends.keys())
             self._waited += Counter()  # forgets those for which nobody waits
+
+    def working(self) -> Mapping[str, bool]:
+        """See `broker.log.Log`.
+
+        Who is not sent anything any more appends nothing, so a failure counts for a while only.
+        """
+        failed = asyncio.get_running_loop().time() - self._failed_at < FAILURE_SECONDS
+        return {"append": not failed} | {each.reader: each.stands for each in self._followers}
 
     async def begin_at(self, partition: Partition, offset: int) -> None:
         """See `broker.log.Log`."""
@@ -176,6 +194,19 @@ class KafkaLog:
             self._growth.stir()
 
     # --- appending --------------------------------------------------------------------------------
+
+    async def _append(self, records: Sequence[Record]) -> Mapping[int, int]:
+        """Append, and return the offset of each record by its index."""
+        producer = await self._appending()
+        try:
+            async with asyncio.timeout(self._cluster.step_seconds):
+                sent = await send(self._cluster, producer, records)
+                return await delivered(sent, self._cluster.step_seconds)
+        except (TimeoutError, LogUnavailable) as error:
+            await self._give_up(producer)
+            if isinstance(error, TimeoutError):
+                raise LogUnavailable("Kafka did not store the records in time") from None
+            raise
 
     async def _appending(self) -> Any:
         """Return the producer, starting it the first time and after it was given up."""

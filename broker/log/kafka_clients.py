@@ -23,7 +23,7 @@ from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, 
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 
 from broker.core.errors import BadConfiguration
-from broker.log import LogUnavailable, Partition, Tls
+from broker.log import Fenced, LogUnavailable, Partition, Tls
 
 STOP_SECONDS: Final = 3.0
 BATCH_BYTES: Final = 900_000
@@ -52,10 +52,6 @@ def _contains_abort_marker(_: object, batch: Any) -> bool:
 
 
 PartitionRecords._contains_abort_marker = _contains_abort_marker  # noqa: SLF001  the cure of a known fault
-
-
-class Fenced(LogUnavailable):
-    """A successor has taken over; nothing that this one does will be stored."""
 
 
 @dataclass(frozen=True, slots=True)

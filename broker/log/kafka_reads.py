@@ -1,4 +1,8 @@
-"""Questions to the cluster that change nothing: ends, places, topics, and ranges of a partition."""
+"""Questions to the cluster that change nothing: ends, places, topics, and ranges of a partition.
+
+A client that failed is made anew for the next question: the library never goes back to its bootstrap
+list, and would not find a cluster that came back elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from aiokafka import TopicPartition
@@ -30,6 +35,59 @@ LOOK_SECONDS: Final = 0.005
 _T = TypeVar("_T")
 
 
+class _Client:
+    """A client that is started when it is first needed, and again after it failed."""
+
+    def __init__(
+        self, make: Callable[[], Any], stop: Callable[[Any], Awaitable[None]], step_seconds: float
+    ) -> None:
+        self._make = make
+        self._stop = stop
+        self._step = step_seconds
+        self._lock = asyncio.Lock()
+        self._running: Any = None
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[Any]:
+        """Lend the client; others may use it at the same time.
+
+        Raises:
+            LogUnavailable: It cannot be started.
+        """
+        client = await self.start()
+        try:
+            yield client
+        except LogUnavailable:
+            await self._drop(client)
+            raise
+
+    async def start(self) -> Any:
+        """Return the client, started.
+
+        Raises:
+            LogUnavailable: It cannot be started.
+        """
+        async with self._lock:
+            if self._running is None:
+                client = self._make()
+                try:
+                    await bounded(client.start(), self._step, "answer at the address")
+                except BaseException:
+                    await self._stop(client)
+                    raise
+                self._running = client
+            return self._running
+
+    async def stop(self) -> None:
+        """Stop the client if it runs."""
+        await self._drop(self._running)
+
+    async def _drop(self, client: Any) -> None:
+        if client is not None and client is self._running:
+            self._running = None
+            await self._stop(client)
+
+
 @dataclass(slots=True, eq=False)
 class _Position:
     """A consumer, and the partition and offset from which it goes on without being asked anew."""
@@ -44,9 +102,12 @@ class Reads:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._asking: Any = None
-        self._asking_all: Any = None
-        self._admin: Any = None
+        step = cluster.step_seconds
+        self._asking = _Client(cluster.consumer, stop_consumer, step)
+        self._asking_all = _Client(
+            partial(cluster.consumer, isolation_level="read_uncommitted"), stop_consumer, step
+        )
+        self._admin = _Client(cluster.admin, stop_admin, step)
         self._room = asyncio.Semaphore(READERS)
         self._idle: list[_Position] = []
         self._known: set[TopicPartition] = set()
@@ -58,38 +119,31 @@ class Reads:
         Raises:
             LogUnavailable: No broker answers.
         """
-        step = self._cluster.step_seconds
-        self._asking = self._cluster.consumer()
-        self._asking_all = self._cluster.consumer(isolation_level="read_uncommitted")
-        self._admin = self._cluster.admin()
         for client in (self._asking, self._asking_all, self._admin):
-            await bounded(client.start(), step, "answer at the address")
+            await client.start()
 
     async def stop(self) -> None:
         """Close the clients."""
         self._closed = True
-        for consumer in (self._asking, self._asking_all):
-            if consumer is not None:
-                await stop_consumer(consumer)
-        if self._admin is not None:
-            await stop_admin(self._admin)
+        for client in (self._asking, self._asking_all, self._admin):
+            await client.stop()
         while self._idle:
             await stop_consumer(self._idle.pop().consumer)
 
     async def describe_cluster(self) -> Mapping[str, Any]:
         """Return what the cluster says of itself."""
-        described: Mapping[str, Any] = await self._ask(self.admin.describe_cluster, "describe itself")
+        described: Mapping[str, Any] = await self._ask(
+            lambda admin: admin.describe_cluster(), "describe itself"
+        )
         return described
 
-    @property
-    def admin(self) -> Any:
-        """The administrative client."""
-        self._check_open()
-        return self._admin
+    async def create_topics(self, topics: Sequence[Any]) -> Any:
+        """Create topics; what is refused is in the answer, the call itself succeeds."""
+        return await self._ask(lambda admin: admin.create_topics(list(topics)), "create topics")
 
     async def partitions(self, pattern: re.Pattern[str]) -> list[TopicPartition]:
         """Return the partitions of all topics whose names match."""
-        topics = await self._ask(self.admin.describe_topics, "list the topics")
+        topics = await self._ask(lambda admin: admin.describe_topics(), "list the topics")
         return [
             TopicPartition(topic["topic"], partition["partition"])
             for topic in topics
@@ -99,9 +153,7 @@ class Reads:
 
     async def committed(self, partitions: Iterable[TopicPartition]) -> dict[Partition, int]:
         """Return where what is decided ends: the first open transaction of anybody, or the end."""
-        self._check_open()
-        asking = self._asking.end_offsets(list(partitions))
-        ends = await bounded(asking, self._cluster.step_seconds, "tell the ends")
+        ends = await self._end_offsets(self._asking, partitions)
         return {self._cluster.here(partition): end for partition, end in ends.items()}
 
     async def ends(self, partitions: Sequence[TopicPartition]) -> dict[Partition, int]:
@@ -111,9 +163,7 @@ class Reads:
         be read while an older transaction of somebody else is open in its partition.  So this waits
         until what is written now is decided.
         """
-        self._check_open()
-        asking = self._asking_all.end_offsets(list(partitions))
-        written = await bounded(asking, self._cluster.step_seconds, "tell the ends")
+        written = await self._end_offsets(self._asking_all, partitions)
 
         async def decided() -> dict[Partition, int]:
             while True:
@@ -127,9 +177,9 @@ class Reads:
     async def places(self, reader: str, partitions: Sequence[TopicPartition]) -> dict[Partition, int]:
         """Return the committed places of a reader, in one question; partitions without one are left out."""
 
-        async def ask() -> Mapping[TopicPartition, Any]:
+        async def ask(admin: Any) -> Mapping[TopicPartition, Any]:
             group = self._cluster.group(reader)
-            places: Mapping[TopicPartition, Any] = await self.admin.list_consumer_group_offsets(
+            places: Mapping[TopicPartition, Any] = await admin.list_consumer_group_offsets(
                 group, partitions=list(partitions)
             )
             # A coordinator that is still loading, or no longer is one, answers with an error that the
@@ -177,19 +227,29 @@ class Reads:
                     raise LogUnavailable("Kafka did not yield the records in time")
         return found
 
-    async def _ask(self, question: Callable[[], Awaitable[_T]], what: str) -> _T:
+    async def _ask(self, question: Callable[[Any], Awaitable[_T]], what: str) -> _T:
         """Ask until the cluster can answer: a broker may be gone, or not yet know its part."""
 
-        async def ask() -> _T:
+        async def ask(admin: Any) -> _T:
             while True:
                 try:
-                    return await question()
+                    return await question(admin)
                 except KafkaError as error:
                     if not error.retriable:
                         raise
                 await asyncio.sleep(RETRY_SECONDS)
 
-        return await bounded(ask(), self._cluster.step_seconds, what)
+        self._check_open()
+        async with self._admin.use() as admin:
+            return await bounded(ask(admin), self._cluster.step_seconds, what)
+
+    async def _end_offsets(
+        self, client: _Client, partitions: Iterable[TopicPartition]
+    ) -> Mapping[TopicPartition, int]:
+        self._check_open()
+        async with client.use() as consumer:
+            asking: Awaitable[Mapping[TopicPartition, int]] = consumer.end_offsets(list(partitions))
+            return await bounded(asking, self._cluster.step_seconds, "tell the ends")
 
     async def _more(self, position: _Position, there: TopicPartition, limit: int) -> list[Stored]:
         step = self._cluster.step_seconds

@@ -23,7 +23,7 @@ from typing import Any, Final
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
-from broker.log import Batch, LogUnavailable, Record, Stored
+from broker.log import Batch, Fenced, LogUnavailable, Record, Stored
 from broker.log.batch import PendingBatch, places_behind
 from broker.log.kafka_clients import FETCH_WAIT_MILLISECONDS, Cluster, bounded, stop_consumer
 from broker.log.kafka_progress import Progress
@@ -54,24 +54,29 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
     def __init__(
         self, cluster: Cluster, reads: Reads, reader: str, topics: Sequence[str], limit: int
     ) -> None:
+        self.reader = reader
         self._cluster = cluster
         self._reads = reads
-        self._reader = reader
         self._topics = topics
         self._limit = limit
         self._consumer: Any = None
-        self._assigned: frozenset[TopicPartition] = frozenset()
+        self._assigned: frozenset[TopicPartition] | None = None
         self._assignments = 0
         self._owned: dict[TopicPartition, _Owned] = {}
         self._dropped: list[TransactionalWriter] = []
         self._progress = Progress(cluster)
+
+    @property
+    def stands(self) -> bool:
+        """Is it known which partitions are ours, perhaps none, and are they claimed?"""
+        return self._assigned is not None and self._assigned <= self._owned.keys()
 
     # Called by the library, which swallows what these raise: they only take note.
 
     def on_partitions_revoked(self, revoked: object) -> None:  # noqa: ARG002  the library's signature
         """Take note that none of the partitions is ours any more."""
         self._assignments += 1
-        self._assigned = frozenset()
+        self._assigned = None
         self._dropped += [owned.writer for owned in self._owned.values()]
         self._owned.clear()
 
@@ -97,7 +102,7 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
                             if not batch.committed:
                                 self._give_up(partition)
                 except LogUnavailable as error:
-                    _events.warning("log.unavailable", service=self._reader, code=error.code)
+                    _events.warning("log.unavailable", service=self.reader, code=error.code)
                     await self.stop()
                     await asyncio.sleep(RETRY_SECONDS)
         finally:
@@ -113,7 +118,7 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
 
     async def _start(self) -> None:
         self._consumer = self._cluster.consumer(
-            group_id=self._cluster.group(self._reader),
+            group_id=self._cluster.group(self.reader),
             session_timeout_ms=SESSION_MILLISECONDS,
             heartbeat_interval_ms=HEARTBEAT_MILLISECONDS,
         )
@@ -128,7 +133,7 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
             LogUnavailable: A partition could not be claimed.
         """
         await self._stop_dropped()
-        missing = self._assigned - self._owned.keys()
+        missing = (self._assigned or frozenset()) - self._owned.keys()
         if not missing:
             return
         try:
@@ -140,13 +145,13 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
 
     async def _claim(self, partition: TopicPartition) -> None:
         assignments = self._assignments
-        identity = self._cluster.transaction(self._reader, partition)
-        writer = TransactionalWriter(self._cluster, identity, self._cluster.group(self._reader))
+        identity = self._cluster.transaction(self.reader, partition)
+        writer = TransactionalWriter(self._cluster, identity, self._cluster.group(self.reader))
         try:
             # 1. The owner before us is shut out, and its open transaction is decided.
             await writer.start()
             # 2. Only now the committed place is final.
-            places = await self._reads.places(self._reader, [partition])
+            places = await self._reads.places(self.reader, [partition])
         except BaseException:
             self._dropped.append(writer)
             raise
@@ -158,10 +163,17 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
         self._owned[partition] = _Owned(next(_claims), writer)
 
     def _give_up(self, partition: TopicPartition) -> None:
-        """Forget a claim after a batch that was not committed: the partition is claimed again."""
+        """Forget a claim after a batch that was not committed: the partition is claimed again.
+
+        Raises:
+            Fenced: Somebody else has claimed it.  The group gave it away while we were paused or cut off,
+                and we have not heard; to claim it now would shut out the one whose it is.
+        """
         owned = self._owned.pop(partition, None)
         if owned is not None:
             self._dropped.append(owned.writer)
+            if owned.writer.fenced:
+                raise Fenced("the partition was taken over; the reader joins again")
 
     async def _stop_dropped(self) -> None:
         dropped, self._dropped = self._dropped, []

@@ -15,9 +15,9 @@ from typing import Any, Final
 import structlog
 from aiokafka import TopicPartition
 
-from broker.log import Batch, LogUnavailable, Partition, Record, Stored
+from broker.log import Batch, Fenced, LogUnavailable, Partition, Record, Stored
 from broker.log.batch import PendingBatch, places_behind
-from broker.log.kafka_clients import FETCH_WAIT_MILLISECONDS, Cluster, Fenced, bounded, stop_consumer
+from broker.log.kafka_clients import FETCH_WAIT_MILLISECONDS, Cluster, bounded, stop_consumer
 from broker.log.kafka_progress import Progress
 from broker.log.kafka_reads import Reads, stored
 from broker.log.kafka_writer import TransactionalWriter
@@ -36,9 +36,10 @@ class SoleFollower:
     def __init__(
         self, cluster: Cluster, reads: Reads, reader: str, topics: Sequence[str], limit: int
     ) -> None:
+        self.stands = False
+        self.reader = reader
         self._cluster = cluster
         self._reads = reads
-        self._reader = reader
         self._pattern = re.compile(cluster.pattern(topics))
         self._limit = limit
         self._consumer: Any = None
@@ -53,7 +54,7 @@ class SoleFollower:
         """Yield batches until closed or shut out.
 
         Raises:
-            LogUnavailable: A successor has taken over.
+            Fenced: A successor has taken over.
         """
         try:
             while True:
@@ -71,7 +72,7 @@ class SoleFollower:
                 except Fenced:
                     raise
                 except LogUnavailable as error:
-                    _events.warning("log.unavailable", service=self._reader, code=error.code)
+                    _events.warning("log.unavailable", service=self.reader, code=error.code)
                     await asyncio.sleep(RETRY_SECONDS)
                 if self._writer is not None and self._writer.fenced:
                     raise Fenced("a successor follows as this reader now")
@@ -81,6 +82,7 @@ class SoleFollower:
 
     async def stop(self) -> None:
         """Let go of everything."""
+        self.stands = False
         consumer, self._consumer = self._consumer, None
         writer, self._writer = self._writer, None
         if consumer is not None:
@@ -90,9 +92,9 @@ class SoleFollower:
 
     async def _take_over(self) -> None:
         step = self._cluster.step_seconds
-        identity = self._cluster.transaction(self._reader)
+        identity = self._cluster.transaction(self.reader)
         # 1. The predecessor is shut out, and its open transaction is decided.
-        self._writer = TransactionalWriter(self._cluster, identity, self._cluster.group(self._reader))
+        self._writer = TransactionalWriter(self._cluster, identity, self._cluster.group(self.reader))
         await self._writer.start()
         # 2. Only now the committed places are final; they are asked for with the partitions.
         self._consumer = self._cluster.consumer()
@@ -102,6 +104,7 @@ class SoleFollower:
         self._places = {}
         self._look_at = 0.0
         self._progress.begin()
+        self.stands = True
 
     async def _assign(self) -> None:
         """Take up the partitions that have appeared; all go on from what was committed."""
@@ -113,7 +116,7 @@ class SoleFollower:
         if there == self._assigned:
             return
         appeared = list(there - self._assigned)
-        self._places |= await self._reads.places(self._reader, appeared)
+        self._places |= await self._reads.places(self.reader, appeared)
         self._consumer.assign(list(there))
         for partition in there:
             self._consumer.seek(partition, self._places.get(self._cluster.here(partition), 0))

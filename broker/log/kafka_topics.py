@@ -12,7 +12,7 @@ from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
 from broker.core.errors import BadConfiguration
 from broker.log import LogUnavailable, Partition, Topic
-from broker.log.kafka_clients import Cluster, bounded
+from broker.log.kafka_clients import Cluster
 from broker.log.kafka_reads import Reads
 
 COPIES: Final = 3
@@ -49,12 +49,11 @@ async def create_topics(cluster: Cluster, reads: Reads, topics: Sequence[Topic])
         BadConfiguration: A topic is there with another number of partitions.
         LogUnavailable: The cluster refuses, or does not answer.
     """
-    step = cluster.step_seconds
     missing = await _missing(cluster, reads, topics)
     if missing:
         copies = min(COPIES, len((await reads.describe_cluster())["brokers"]))
         asked = [_described(cluster, topic, copies) for topic in missing]
-        answer = await bounded(reads.admin.create_topics(asked), step, "create topics")
+        answer = await reads.create_topics(asked)
         # Refusals are in the answer; the call itself succeeds.
         for name, code, *_ in answer.topic_errors:
             error = for_code(code)

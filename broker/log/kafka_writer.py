@@ -11,9 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final
 
-from broker.log import LogUnavailable, Partition, Record
-from broker.log.kafka_clients import Cluster, Fenced, bounded, hear, stop_producer
-
+from broker.log import Fenced, LogUnavailable, Partition, Record
+from broker.log.kafka_clients import Cluster, bounded, hear, stop_producer
 
 FILLED_AT_ONCE: Final = 10_000
 

@@ -55,7 +55,16 @@ class ReadOnlyLog:
             raise BadConfiguration(f"there is no topic {partition.topic} here", field=partition.topic)
         return await self._reads().read([(partition, self._ids[partition], start)], limit)
 
-    async def ends(self, topics: Sequence[str]) -> Mapping[Partition, int]:
+    async def take_over(self, reader: str) -> None:  # noqa: ARG002  refused as well
+        """Refuse: a reader's claim is written down."""
+        raise self._refusal()
+
+    async def ends(
+        self,
+        topics: Sequence[str],
+        *,
+        settled: bool = True,  # noqa: ARG002  nothing is ever undecided
+    ) -> Mapping[Partition, int]:
         """See `broker.log.Log`."""
         layout = await self._reads().layout()
         self._ids = layout.ids
@@ -76,6 +85,10 @@ class ReadOnlyLog:
             if left <= 0 or any(now.get(partition, 0) > end for partition, end in ends.items()):
                 return
             await asyncio.sleep(min(LOOK_SECONDS, left))
+
+    def working(self) -> Mapping[str, bool]:
+        """See `broker.log.Log`."""
+        return {}
 
     async def begin_at(self, partition: Partition, offset: int) -> None:  # noqa: ARG002  refused as well
         """Refuse."""

@@ -144,11 +144,9 @@ class Gateway:
         self._metrics.receipts.inc(len(records))
 
     async def refuse(self, refused: refusals.Refused) -> None:
-        """Record and count a refusal, also one that another station at the edge made."""
+        """Record and count a refusal."""
         self._metrics.refusals.labels("gateway", refused.code).inc()
-        records = list(self._refused.records(refused))
-        if records:
-            await self._log.append(records)
+        await self._refused.record(refused)
 
     def seconds_until(self, peer: str) -> int:
         """Return after how many seconds the member may send again."""

@@ -1,7 +1,9 @@
 """The published log in memory: its tree, where each record's leaf is, and the checkpoint that counts.
 
 What is answered to members comes from here, and only what was read back from the log is in it.  It is
-made from the log at every start and follows it; each process that answers has its own.
+made from the log at every start and follows it; each process that answers has its own.  Two of them are
+never equally far, and to a member whose questions go to both the log must not seem to shrink: so where
+there may be others, an answer waits for what others may have shown before (`renew`).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from broker.core.merkle import Tree, leaf_hash
 from broker.core.model import Checkpoint, Leaf
 from broker.core.records import unframe
 from broker.core.wire import Inclusion
-from broker.log import Log, Partition
+from broker.log import Log, LogUnavailable, Partition
 from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DECISIONS, DISPATCH_STATE, RECEIPTS, REFUSALS
 from broker.services.following import Tail
 from broker.services.metrics import Metrics
@@ -27,6 +29,7 @@ from broker.services.statements import Statements
 from broker.telemetry import logger_of
 
 LOOK_AGAIN_SECONDS = 5.0
+RENEW_SECONDS = 10.0
 
 log_line = logger_of("ledger")
 
@@ -45,14 +48,17 @@ class Ledger:
     Args:
         log: What is followed.
         metrics: Where the published size is shown.
+        alone: No other process answers members.
     """
 
-    def __init__(self, log: Log, metrics: Metrics) -> None:
+    def __init__(self, log: Log, metrics: Metrics, *, alone: bool = True) -> None:
         self._log = log
         self._metrics = metrics
+        self._alone = alone
         self._leaves = Tail(log, Partition(AUDIT_LEAVES))
         self._checkpoints = Tail(log, Partition(AUDIT_CHECKPOINTS))
-        self._pending: deque[Checkpoint] = deque()
+        self._pending: deque[tuple[int, Checkpoint]] = deque()
+        self._published_to = 0
         self._tree = Tree()
         self._places: dict[Partition, _Places] = {}
         self._published: Checkpoint | None = None
@@ -98,6 +104,22 @@ class Ledger:
             async with asyncio.timeout(seconds):
                 await self._advanced.wait()
 
+    async def renew(self) -> None:
+        """Return once every checkpoint counts here that anybody can have been shown before this call.
+
+        Raises:
+            LogUnavailable: The log did not answer, or this process is behind.
+        """
+        if self._alone:
+            return
+        end = (await self._log.ends([AUDIT_CHECKPOINTS], settled=False)).get(self._checkpoints.partition, 0)
+        try:
+            async with asyncio.timeout(RENEW_SECONDS):
+                while self._published_to < end:
+                    await self._advanced.wait()
+        except TimeoutError:
+            raise LogUnavailable("this process is behind the published log") from None
+
     async def run(self) -> None:
         """Follow the log, until cancelled.
 
@@ -136,24 +158,27 @@ class Ledger:
 
     async def _read_checkpoints(self, end: int) -> None:
         async for found in self._checkpoints.more(end):
-            self._pending.extend(unframe(Checkpoint, stored.value) for stored in found)
+            self._pending.extend((stored.offset, unframe(Checkpoint, stored.value)) for stored in found)
 
     def _publish(self) -> None:
         newest = None
         for checkpoint in self._ready():
             if checkpoint.size > max(self.size, newest.size if newest is not None else 0):
                 newest = checkpoint
-        if newest is None:
+        if newest is not None:
+            if self._tree.root(newest.size) != newest.root:
+                log_line.critical("checkpoint.false", size=newest.size)
+                raise NotCanonical("a checkpoint has another root than the leaves", field=AUDIT_CHECKPOINTS)
+            self._published = newest
+            self._metrics.published_size.set(newest.size)
+        published_to = self._pending[0][0] if self._pending else self._checkpoints.next
+        if published_to == self._published_to:
             return
-        if self._tree.root(newest.size) != newest.root:
-            log_line.critical("checkpoint.false", size=newest.size)
-            raise NotCanonical("a checkpoint has another root than the leaves", field=AUDIT_CHECKPOINTS)
-        self._published = newest
-        self._metrics.published_size.set(newest.size)
+        self._published_to = published_to
         # Whoever waits holds this very event; who comes later waits for the next.
         self._advanced.set()
         self._advanced = asyncio.Event()
 
     def _ready(self) -> Iterator[Checkpoint]:
-        while self._pending and self._pending[0].size <= self._tree.size:
-            yield self._pending.popleft()
+        while self._pending and self._pending[0][1].size <= self._tree.size:
+            yield self._pending.popleft()[1]

@@ -37,6 +37,11 @@ class Metrics:
         self.published_size = Gauge(
             "halong_published_size", "Leaves under the latest published checkpoint", registry=self._registry
         )
+        self.leads = Gauge(
+            "halong_sequencer_leads",
+            "1 where this sequencer leads, 0 where it stands by",
+            registry=self._registry,
+        )
         self.polls = Gauge("halong_polls", "Feeds that wait right now", registry=self._registry)
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:

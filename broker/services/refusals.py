@@ -65,6 +65,15 @@ class Refusals:
             _, count = window.counted.get(refused.code, (refused, 0))
             window.counted[refused.code] = refused, count + 1
 
+    async def record(self, refused: Refused) -> None:
+        """Record a refusal, or count it for later.
+
+        Raises:
+            LogUnavailable: The log did not take the record.
+        """
+        if records := list(self.records(refused)):
+            await self._log.append(records)
+
     async def run(self) -> None:
         """Record what was counted once its second is over, until cancelled."""
         while True:

@@ -4,7 +4,10 @@ Nobody calls it; it follows.  Leaves stand in `audit.leaves` in the commit that 
 each record has exactly one.  It signs only what is committed and read by nobody before it is signed;
 what it signed counts once it is read back from `audit.checkpoints`.
 
-One process at a time appends leaves; the log shuts a predecessor out.  Signing needs no such care: every
+One process at a time appends leaves, the one that started last: the log shuts its predecessor out.  Who is
+shut out stands by: it follows the leaves, and leads again when a record has waited too long for its leaf.
+That is all that it goes by.  A leader that died, hangs or cannot commit is noticed alike, nobody has to
+say that it lives, and a mistake costs nothing but a change of places.  Signing needs no such care: every
 checkpoint is over leaves that are committed, so any two of this log continue one another.
 """
 
@@ -19,7 +22,7 @@ from broker.core.merkle import Tree, leaf_hash
 from broker.core.model import Checkpoint, Leaf, TopicPosition
 from broker.core.note import LogSigner
 from broker.core.records import directory_leaf_entry, frame, leaf_entry_of, unframe
-from broker.log import Batch, Log, Partition, Record, Stored
+from broker.log import Batch, Fenced, Log, Partition, Record, Stored
 from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DIRECTORY, FOLLOWED
 from broker.services.following import Tail, batches
 from broker.services.metrics import Metrics
@@ -27,6 +30,10 @@ from broker.telemetry import logger_of
 
 READER = "sequencer"
 BATCH = 4096
+
+PATIENCE_SECONDS = 5.0
+"""How long a record may wait for its leaf before whoever stands by takes over."""
+LOOK_SECONDS = 0.5
 
 log_line = logger_of(READER)
 
@@ -42,9 +49,18 @@ class Sequencer:
         signer: The log's key.
         clock: Gives `signed_at`.
         metrics: Where leaves and checkpoints are counted.
+        patience: How many seconds a record may wait for its leaf while another leads.
     """
 
-    def __init__(self, log: Log, signer: LogSigner, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        log: Log,
+        signer: LogSigner,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         self._log = log
         self._signer = signer
         self._clock = clock
@@ -56,15 +72,38 @@ class Sequencer:
         self._moved: set[Partition] = set()
         self._signed = 0
         self._claim: int | None = None
+        self._patience = patience
+        self._stands_by = False
+        self._empty_below: dict[Partition, int] = {}
         self.caught_up = asyncio.Event()
 
     async def run(self) -> None:
-        """Make leaves of what comes, until cancelled.
+        """Make leaves of what comes, or stand by while another does, until cancelled.
 
         Raises:
             LogUnavailable: The log did not answer; run again.
             NotCanonical: A record cannot be read, or has a leaf already: the log's places were lost.
         """
+        while True:
+            if self._stands_by:
+                await self._stand_by()
+            self._stands_by = False
+            self._metrics.leads.set(1)
+            try:
+                await self._lead()
+            except Fenced:
+                self._stands_by = True
+                self._metrics.leads.set(0)
+                log_line.warning("sequencer.stands-by", size=self._tree.size)
+
+    async def _lead(self) -> None:
+        """Make leaves of what comes, until cancelled.
+
+        Raises:
+            Fenced: A successor leads.
+        """
+        # What a predecessor had begun is decided first: whoever asks for ends would wait for it.
+        await self._log.take_over(READER)
         await self._find_signed()
         await self._catch_up()
         # Leaves that were committed just before the last end may still wait for their checkpoint.
@@ -77,6 +116,31 @@ class Sequencer:
                     self._claim = batch.claim
                 await self._commit(batch)
                 await self._sign()
+
+    async def _stand_by(self) -> None:
+        """Follow the leaves; return when a record has waited too long for its own."""
+        loop = asyncio.get_running_loop()
+        waiting: tuple[Partition, int] | None = None
+        since = loop.time()
+        while waiting is None or loop.time() - since < self._patience:
+            await self._catch_up(settled=False)
+            found = await self._without_leaf()
+            if found != waiting:
+                waiting, since = found, loop.time()
+            await asyncio.sleep(LOOK_SECONDS)
+        log_line.warning("sequencer.takes-over", topic=waiting[0].topic, partition=waiting[0].number)
+
+    async def _without_leaf(self) -> tuple[Partition, int] | None:
+        """Return where a record stands that has no leaf yet, if there is one."""
+        for partition, end in sorted((await self._log.ends(FOLLOWED, settled=False)).items()):
+            place = self._places.get(partition, 0)
+            if end <= max(place, self._empty_below.get(partition, 0)):
+                continue
+            if found := await self._log.read(partition, place, 1):
+                return partition, found[0].offset
+            # Offsets may have gaps: what is left below the end are no records.
+            self._empty_below[partition] = end
+        return None
 
     async def _commit(self, batch: Batch) -> None:
         entries = [self._entry(stored) for stored in batch.records]
@@ -120,9 +184,9 @@ class Sequencer:
                 self._moved.add(partition)
         self._tree.extend([leaf_hash(leaf.entry) for leaf in leaves])
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self, *, settled: bool = True) -> None:
         """Read the leaves that are committed and not known yet."""
-        end = (await self._log.ends([AUDIT_LEAVES])).get(LEAVES, 0)
+        end = (await self._log.ends([AUDIT_LEAVES], settled=settled)).get(LEAVES, 0)
         async for found in self._leaves.more(end):
             leaves = [unframe(Leaf, stored.value) for stored in found]
             if [leaf.index for leaf in leaves] != list(range(self._read, self._read + len(leaves))):

@@ -27,14 +27,14 @@ from broker.core.errors import (
     Unavailable,
 )
 from broker.core.model import Region
-from broker.core.wire import Publication, Receipts
+from broker.core.wire import NOT_HERE, Publication, Receipts
 from broker.log import LogUnavailable
-from broker.services import refusals
 from broker.services.current import CurrentDirectory
 from broker.services.gateway import Gateway
 from broker.services.inbox import MOST_ITEMS, Inbox
 from broker.services.ledger import Ledger
 from broker.services.metrics import Metrics
+from broker.services.refusals import STRANGER, Refusals, Refused
 from broker.telemetry import logger_of
 from broker.web.connection import Connection, problem
 
@@ -64,12 +64,17 @@ log_line = logger_of("web")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What this process answers with; a part that runs elsewhere is None, and its paths are not here."""
+    """What this process answers with.
+
+    A part that runs elsewhere is None.  Its paths answer 503 `not-here`, and never 404, which would be an
+    answer: "the hub knows no such statement".  A node goes on to its next address; a front routes by path.
+    """
 
     directory: CurrentDirectory
     clock: Clock
     metrics: Metrics
     limits: Limits
+    refusals: Refusals
     gateway: Gateway | None = None
     inbox: Inbox | None = None
     ledger: Ledger | None = None
@@ -83,19 +88,22 @@ class Api:
         self._bodies: dict[str, int] = {}
 
     def application(self) -> web.Application:
-        """Return the application with the paths of the services that are here."""
+        """Return the application; paths of services that are not here say so."""
         app = web.Application(
             middlewares=[self._with_problems, self._with_identity], client_max_size=MOST_REQUEST_BYTES
         )
-        if self._services.gateway is not None:
-            app.router.add_post("/v1/notices", self._publish)
-            app.router.add_post("/v1/receipts", self._receive)
-        if self._services.inbox is not None:
-            app.router.add_get("/v1/feed", self._feed)
-        if self._services.ledger is not None:
-            app.router.add_get("/v1/statements/{id}", self._statement)
-            app.router.add_get("/v1/streams/{region}/{stream}", self._stream)
-            app.router.add_get("/v1/checkpoint", self._checkpoint)
+        here = self._services
+        sent: dict[str, Answerer] = {"/v1/notices": self._publish, "/v1/receipts": self._receive}
+        asked: dict[str, Answerer] = {
+            "/v1/feed": self._feed,
+            "/v1/statements/{id}": self._statement,
+            "/v1/streams/{region}/{stream}": self._stream,
+            "/v1/checkpoint": self._checkpoint,
+        }
+        for path, answer in sent.items():
+            app.router.add_post(path, answer if here.gateway is not None else self._elsewhere)
+        for path, answer in asked.items():
+            app.router.add_get(path, answer if here.ledger is not None else self._elsewhere)
         return app
 
     # --- around every request -----------------------------------------------------------------------
@@ -137,13 +145,17 @@ class Api:
         services = self._services
         member = services.directory.value.member_of_transport_key(key, services.clock.now())
         if member is None:
-            if services.gateway is not None:
-                await services.gateway.refuse(
-                    refusals.Refused(refusals.STRANGER, NotMember.code, key.ljust(32, b"\0"))
-                )
+            await self._record(Refused(STRANGER, NotMember.code, key.ljust(32, b"\0")))
             raise NotMember("the key of the certificate belongs to no member")
         request[MEMBER] = member
         return await handler(request)
+
+    async def _record(self, refused: Refused) -> None:
+        self._services.metrics.refusals.labels("gateway", refused.code).inc()
+        await self._services.refusals.record(refused)
+
+    async def _elsewhere(self, _request: web.Request) -> web.Response:
+        return problem(503, NOT_HERE, "another process of the hub answers this")
 
     # --- what members send --------------------------------------------------------------------------
 
@@ -186,6 +198,7 @@ class Api:
     async def _feed(self, request: web.Request) -> web.Response:
         inbox = self._services.inbox
         assert inbox is not None
+        await self._ledger()
         feed = await inbox.feed(
             request[MEMBER],
             after=int(_number(request, "after", 0, MOST_PLACE)),
@@ -195,28 +208,34 @@ class Api:
         return _json(feed)
 
     async def _statement(self, request: web.Request) -> web.Response:
-        ledger = self._services.ledger
-        assert ledger is not None
+        ledger = await self._ledger()
         statement = _id(request.match_info["id"])
         try:
             return _json(await ledger.statements.status(request[MEMBER], statement))
         except NotYours as error:
-            if self._services.gateway is not None:
-                asked = refusals.Refused(request[MEMBER], error.code, statement, statement)
-                await self._services.gateway.refuse(asked)
+            await self._record(Refused(request[MEMBER], error.code, statement, statement))
             raise
 
     async def _stream(self, request: web.Request) -> web.Response:
-        ledger = self._services.ledger
-        assert ledger is not None
+        ledger = await self._ledger()
         region = REGIONS.get(request.match_info["region"])
         if region is None:
             raise NotCanonical("no such region", field="region")
         return _json(ledger.statements.stream(request[MEMBER], region, request.match_info["stream"]))
 
-    async def _checkpoint(self, _request: web.Request) -> web.Response:
+    async def _ledger(self) -> Ledger:
+        """Return the ledger, as far as any process of the hub has shown it to anybody.
+
+        Raises:
+            LogUnavailable: It is not that far, and does not get there.
+        """
         ledger = self._services.ledger
         assert ledger is not None
+        await ledger.renew()
+        return ledger
+
+    async def _checkpoint(self, _request: web.Request) -> web.Response:
+        ledger = await self._ledger()
         if ledger.published is None:
             raise web.HTTPNotFound
         return web.Response(body=ledger.published.note, content_type="text/plain", charset="utf-8")

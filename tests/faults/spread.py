@@ -1,0 +1,140 @@
+"""A hub spread over processes on Kafka, with four members, to be killed part by part.
+
+::
+
+    with Spread.on(bootstrap, tmp_path) as live:
+        live.start()
+        with live.load(per_second=120):
+            live["dispatcher2"].kill()
+        ...
+
+Members, load and what is owed are `Live`'s.  The count is of raw topics, by a reader that imports nothing of
+ours (`raw_kafka`).
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from adapters.configuration import MEMBER_FILE
+from broker.configuration import HUB_FILE
+from broker.demo.processes import Service, halong
+from deploy.kafka.cluster import free_ports
+from tests.faults import raw_kafka
+from tests.faults.counting import Found, by_mark, compare
+from tests.faults.live import HOST, MEMBERS, Live
+
+WHOLE: Mapping[str, Sequence[str]] = {"hub": ()}
+APART: Mapping[str, Sequence[str]] = {
+    "gateway1": ("gateway",),
+    "gateway2": ("gateway",),
+    "inbox1": ("inbox",),
+    "inbox2": ("inbox",),
+    "dispatcher1": ("dispatcher",),
+    "dispatcher2": ("dispatcher",),
+    "dispatcher3": ("dispatcher",),
+    "sequencer1": ("sequencer",),
+    "sequencer2": ("sequencer",),
+}
+"""The processes of a hub, and the parts that each runs."""
+
+ANSWER_SECONDS = 5.0
+
+
+@dataclass
+class Spread(Live):
+    """`Live`, with a hub of several processes whose log is on Kafka."""
+
+    bootstrap: str = ""
+    prefix: str = ""
+    health: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def on(
+        cls,
+        bootstrap: str,
+        folder: Path,
+        parts: Mapping[str, Sequence[str]] = APART,
+        *,
+        run: Mapping[str, Sequence[str]] | None = None,
+    ) -> Self:
+        """Make the folders for a log of one's own on the cluster.
+
+        `run` replaces what is run for a name: a part that is broken on purpose gets the same arguments.
+        """
+        prefix = f"t{uuid.uuid4().hex[:12]}"
+        made = Live.built(folder)
+        _put(folder / "hub" / HUB_FILE, "log", f"kafka://{bootstrap}/{prefix}")
+        ports = dict(zip(parts, free_ports(len(parts)), strict=True))
+        health = dict(zip(parts, free_ports(len(parts)), strict=True))
+        given = run or {}
+        services = {}
+        for name, only in parts.items():
+            arguments = ["hub", "--dir", str(folder / "hub")]
+            arguments += [f"--port={ports[name]}", f"--health-port={health[name]}"]
+            arguments += [f"--only={part}" for part in only]
+            (folder / name).mkdir(exist_ok=True)
+            command = [*given[name], *arguments] if name in given else halong(*arguments)
+            services[name] = Service(name, command, folder / name)
+        serving = [n for n, only in parts.items() if not only or {"gateway", "inbox"} & set(only)]
+        for member in MEMBERS:
+            addresses = " ".join(f"https://{HOST}:{ports[name]}" for name in serving)
+            _put(folder / member / MEMBER_FILE, "url", addresses)
+            services[member] = made.services[member]
+        return cls(folder, services, bootstrap=bootstrap, prefix=prefix, health=health)
+
+    def ready(self, name: str) -> Mapping[str, bool] | None:
+        """Return which of its parts a process says are ready, or None if it says nothing."""
+        url = f"http://127.0.0.1:{self.health[name]}/ready"
+        try:
+            with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:
+                return _parts(answer.read())
+        except urllib.error.HTTPError as error:
+            return _parts(error.read())
+        except OSError:
+            return None
+
+    def metric(self, name: str, metric: str) -> float:
+        """Return a number of a process's metrics, 0 if it has none of that name."""
+        url = f"http://127.0.0.1:{self.health[name]}/metrics"
+        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith(metric + " "):
+                    return float(line.rpartition(" ")[2])
+        return 0.0
+
+    def in_topics(self) -> Found:
+        """Count by the raw topics, by mark; statements and marks must tell the same."""
+        delivered = list(raw_kafka.inboxes(self.bootstrap, self.prefix))
+        found = compare(self.owed, delivered, by_mark)
+        if found.faultless:
+            by_statement = Counter((each.member, each.statement) for each in delivered)
+            assert max(by_statement.values(), default=1) == 1
+        return found
+
+    def signed_twice(self) -> int:
+        """Count numbers under which the hub was given two statements."""
+        given = raw_kafka.statements(self.bootstrap, self.prefix)
+        return sum(len(each) > 1 for each in given.values())
+
+
+def _parts(answer: bytes) -> Mapping[str, bool]:
+    found: dict[str, Any] = json.loads(answer)
+    parts: Mapping[str, bool] = found["parts"]
+    return parts
+
+
+def _put(file: Path, key: str, value: str) -> None:
+    """Change one setting of a file."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    changed = [f'{key} = "{value}"' if line.startswith(f"{key} = ") else line for line in lines]
+    assert changed != lines
+    file.write_text("\n".join(changed) + "\n", encoding="utf-8")
