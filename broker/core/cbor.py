@@ -42,6 +42,12 @@ def bstr(data: bytes) -> bytes:
     return (b"\x59" + size.to_bytes(2, "big") if size < 1 << 16 else b"\x5a" + size.to_bytes(4, "big")) + data
 
 
+def text(value: str) -> bytes:
+    """Return `value` as a text string: what `bstr` returns, of the next major type."""
+    string = bstr(value.encode())
+    return bytes((string[0] | 0x20,)) + string[1:]
+
+
 def read_head(data: bytes, at: int) -> tuple[int, int, int]:
     """Return the major type, the argument, and the place after an item's head.
 

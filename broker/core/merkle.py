@@ -168,12 +168,12 @@ def _split(size: int) -> int:
 
 def root_by_path(leaf_hash: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
     """Return the root over `size` leaves to which `path` leads from this leaf at `index`, or None."""
-    if not 0 <= index < size or not _are_hashes((leaf_hash, *path)):
+    if not 0 <= index < size or len(leaf_hash) != HASH_BYTES:
         return None
     position, last = index, size - 1
     result = leaf_hash
     for sibling in path:
-        if last == 0:
+        if last == 0 or len(sibling) != HASH_BYTES:
             return None
         if position & 1 or position == last:
             result = node_hash(sibling, result)

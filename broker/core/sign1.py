@@ -10,16 +10,20 @@ Sources: RFC 9052 sections 4.2 and 4.4 (COSE_Sign1), RFC 9338 (countersignature 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from broker.core import cbor
 from broker.core.errors import BadSignature, NotCanonical
 from broker.core.header import is_ascending
 from broker.core.limits import MOST_SIGNATURE_BYTES
+from broker.core.merkle import HASH_BYTES
 
 _TAG_AND_ARRAY = b"\xd2\x84"
 _NULL = b"\xf6"
 _COUNTERSIGNATURE = 11
 _PROOF = 396
+_NODE_BYTES = 2 + HASH_BYTES
+"""A hash of a path with its head, 58 20: a byte string of 32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ def check_form(data: bytes) -> None:
         cbor.check_canonical(data)
 
 
+@lru_cache(maxsize=64)  # its form is looked at when it arrives, what it says after the rules of the header
 def _parts(data: bytes) -> Sign1 | None:
     if len(data) > MOST_SIGNATURE_BYTES or not data.startswith(_TAG_AND_ARRAY):
         return None
@@ -137,10 +142,15 @@ def _read(major: int, data: bytes, at: int) -> tuple[int, int]:
 
 
 def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
-    size, at = _read(cbor.BYTES, data, at)
-    if at + size > len(data):
+    if data[at : at + 1] == b"\x58" and data[at + 1 : at + 2] > b"\x17":
+        # Nearly all have between 24 and 255 bytes.
+        size, at = data[at + 1], at + 2
+    else:
+        size, at = _read(cbor.BYTES, data, at)
+    end = at + size
+    if end > len(data):
         raise _OtherForm
-    return data[at : at + size], at + size
+    return data[at:end], end
 
 
 def _read_countersignature(data: bytes, at: int) -> tuple[Countersignature, int]:
@@ -162,10 +172,12 @@ def _read_proof(data: bytes, at: int) -> tuple[BatchProof, int]:
     size, here = _read(cbor.UNSIGNED, inner, 1)
     index, here = _read(cbor.UNSIGNED, inner, here)
     length, here = _read(cbor.ARRAY, inner, here)
-    path = []
-    for _ in range(length):
-        node, here = _read_bytes(inner, here)
-        path.append(node)
-    if here != len(inner):
+    # Every node is a hash, so their heads are the same and stand at even distances.
+    if (
+        len(inner) != here + length * _NODE_BYTES
+        or inner[here::_NODE_BYTES] != length * b"\x58"
+        or inner[here + 1 :: _NODE_BYTES] != length * b"\x20"
+    ):
         raise _OtherForm
-    return BatchProof(size, index, tuple(path)), at
+    path = tuple([inner[node + 2 : node + _NODE_BYTES] for node in range(here, len(inner), _NODE_BYTES)])
+    return BatchProof(size, index, path), at

@@ -38,8 +38,10 @@ SLOT_CODECS = [
 
 
 def quickly(codec: Codec, data: bytes) -> Any:
+    if codec._quick_read is None:
+        codec._quick_read = avro_code.reader(codec._type)
     try:
-        return avro_code.reader(codec._type)(data) if codec._quick_read is None else codec._quick_read(data)
+        return codec._quick_read(data)
     except avro_code.GIVES_UP:
         return GAVE_UP
 

@@ -297,3 +297,58 @@ def test_a_header_is_no_receipt_and_a_receipt_no_header() -> None:
         open_receipt(signed, keyring(), NETWORK, AT)
     with pytest.raises(BadSignature):
         verify(data, sign_receipt(replace(RECEIPT, member="vn"), NETWORK, VN).signature)
+
+
+def test_what_a_batch_shares_is_verified_once_but_whose_key_counts_is_judged_each_time() -> None:
+    headers = [header(number + 1) for number in range(4)]
+    signatures = sign_batch(headers, NETWORK, VN)
+    before = signing._covers_batch.cache_info()
+    for data, signature in zip(headers, signatures, strict=True):
+        verify(data, signature)
+    after = signing._covers_batch.cache_info()
+    assert (after.misses - before.misses, after.hits - before.hits) == (1, 3)
+
+    with pytest.raises(UnknownKey):
+        verify(headers[3], signatures[3], candidates=())
+    with pytest.raises(BadSignature):
+        verify(headers[3], signatures[3], candidates=(member_key("jp_ed25519"),))
+    with pytest.raises(BadSignature):
+        verify(header(9), signatures[3])
+
+
+def test_what_was_refused_of_a_batch_stays_refused() -> None:
+    headers = [header(number + 1) for number in range(2)]
+    parts = parse_signature(sign_batch(headers, NETWORK, VN)[0])
+    forged = assembled(parts.protected, bytes(64), None, parts.proof)
+    for _ in range(2):
+        with pytest.raises(BadSignature):
+            verify(headers[0], forged)
+
+
+@pytest.mark.parametrize("node", [b"", bytes(31), bytes(33), bytes(300)])
+def test_a_path_is_of_hashes(node: bytes) -> None:
+    headers = [header(1), header(2)]
+    parts = parse_signature(sign_batch(headers, NETWORK, VN)[0])
+    assert parts.proof is not None
+    for path in ((node,), (*parts.proof.path, node)):
+        other = assembled(parts.protected, parts.signature, None, BatchProof(2, 0, path))
+        with pytest.raises(BadSignature):
+            verify(headers[0], other)
+
+
+@pytest.mark.parametrize("key", [VN, VN_P256], ids=["Ed25519", "ESP256"])
+@pytest.mark.parametrize("media_type", [signing.HEADER_TYPE, signing.BATCH_TYPE, signing.RECEIPT_TYPE])
+@pytest.mark.parametrize("subject", ["", "halong:vn/asia-pacific/main/17", "x" * 23, "x" * 24, "x" * 300])
+def test_a_protected_header_is_the_one_encoding_of_its_map(
+    key: Signer, media_type: str, subject: str
+) -> None:
+    expected: dict[int, object] = {
+        1: signing.ALGORITHM_IDS[key.public.algorithm],
+        4: key.public.id,
+        15: {1: "vn", 2: subject, 3: NETWORK},
+        16: media_type,
+        **({395: 1} if media_type == signing.BATCH_TYPE else {}),
+    }
+    claims = signing._Claims(media_type, "vn", subject, NETWORK)
+    for _ in range(2):
+        assert claims.protected(key.public) == cbor.encode(expected)
