@@ -49,6 +49,16 @@ class NodeHealth(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     port: int = 8445
 
 
+class NodeApi(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the member's own systems reach the node, on the loopback address only.  0 takes a free port."""
+
+    port: int = 8446
+    connections: int = 64
+    header_seconds: float = 10.0
+    body_seconds: float = 30.0
+    idle_seconds: float = 75.0
+
+
 class ChannelConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where deliveries go: a folder.  `language` is what the pages in it show first; they hold both."""
 
@@ -66,8 +76,8 @@ class ChannelConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All of `member.toml`.
 
-    `hub` is there once the member has joined.  `region` is what notices lead in that name none; without
-    it the member's first region in the directory.
+    `hub` is there once the member has joined, `api` if the member's own systems may ask.  `region` is what
+    notices lead in that name none; without it the member's first region in the directory.
     """
 
     member: str
@@ -79,6 +89,7 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     hub: HubAddress | None = None
     keys: NodeKeys = field(default_factory=NodeKeys)
     health: NodeHealth = field(default_factory=NodeHealth)
+    api: NodeApi | None = None
     channels: dict[str, ChannelConfig] = field(default_factory=lambda: {"folder": ChannelConfig()})
     root: Path = Path()
 

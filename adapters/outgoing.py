@@ -98,6 +98,11 @@ class Outgoing:
         """Say whether a draft of this source was ever queued."""
         return self._store.row("SELECT 1 FROM drafts WHERE source = ?", source) is not None
 
+    def by_source(self, source: str) -> Queued | None:
+        """Return the draft of a source, or None if it was never queued."""
+        row = self._store.row("SELECT id FROM drafts WHERE source = ?", source)
+        return None if row is None else self.queued(row[0])
+
     def queued(self, id_: int) -> Queued | None:
         """Return a draft and how far it has come."""
         found = self.listed(after=id_ - 1, limit=1)

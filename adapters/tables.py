@@ -132,6 +132,11 @@ CREATE TABLE channels (
     handed_at INTEGER
 ) STRICT;
 
+CREATE VIEW offers AS
+    SELECT c.name, q.number, q.delivery FROM channels c JOIN queue q
+    ON q.number > c.place AND (q.channel IS NULL OR q.channel = c.name)
+    AND (q.status IS NULL OR (c.statuses >> q.status) & 1);
+
 CREATE TABLE letters (
     channel TEXT NOT NULL,
     delivery BLOB NOT NULL REFERENCES deliveries (id),
@@ -175,6 +180,18 @@ CREATE TABLE answers (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX answers_by_time ON answers (at);
 
+CREATE TABLE watched (
+    draft INTEGER PRIMARY KEY REFERENCES drafts (id),
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    asked_at INTEGER,
+    delivered INTEGER NOT NULL DEFAULT 0,
+    acknowledged INTEGER NOT NULL DEFAULT 0,
+    rejected INTEGER NOT NULL DEFAULT 0,
+    settled INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX watched_open ON watched (until) WHERE settled = 0;
+
 CREATE TABLE unread (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key ANY NOT NULL) STRICT;
 CREATE TRIGGER unread_delivery AFTER INSERT ON deliveries
     BEGIN INSERT INTO unread (kind, key) VALUES ('delivery', NEW.id); END;
@@ -194,6 +211,8 @@ INSERT INTO unread (kind, key) SELECT 'draft', id FROM drafts
     WHERE json_extract(CAST(draft AS TEXT), '$.type') = 'feedback' ORDER BY id;
 """
 """What goes to which channel: see `channels.places`.
+
+Which notices somebody watches, and how many receivers have them: see `progress`.
 
 What was shared with whom, what came of it, and what of that is still to be read: see `feedback_view`.
 """

@@ -39,6 +39,7 @@ def member(context: click.Context, folder: Path) -> None:
     """
     if context.invoked_subcommand is not None:
         return
+    from adapters.api.token import TOKEN_FILE
     from adapters.configuration import load_node_config
     from adapters.node import run_node
     from broker.running import run_until_stopped
@@ -50,7 +51,10 @@ def member(context: click.Context, folder: Path) -> None:
     def ready(port: int) -> None:
         say(f"ready  {config.member} of {config.network}  health 127.0.0.1:{port}")
 
-    run_until_stopped(run_node(config, ready))
+    def answers(port: int) -> None:
+        say(f"api    http://127.0.0.1:{port}  token in {config.root / TOKEN_FILE}")
+
+    run_until_stopped(run_node(config, ready, api=answers))
 
 
 @member.command(

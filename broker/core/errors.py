@@ -208,6 +208,27 @@ class TooMany(Refused):
     code = "too-many"
 
 
+# --- callers of a node's local API ---------------------------------------------------------------
+
+
+class NotAuthorised(Refused):
+    """The caller does not show the node's token, or came by another name than this machine's."""
+
+    code = "not-authorised"
+
+
+class NotFound(Refused):
+    """The node has no such thing."""
+
+    code = "not-found"
+
+
+class SourceReused(Refused):
+    """Another notice was queued under this source: what is sent once is never replaced."""
+
+    code = "source-reused"
+
+
 # --- what a member finds wrong with the hub -----------------------------------------------------
 
 
@@ -236,6 +257,21 @@ class BadConfiguration(Refused):
     """A configuration, directory, agreement or map file cannot be used as it is."""
 
     code = "bad-configuration"
+
+
+# --- sticks ---------------------------------------------------------------------------------------
+
+
+class BadStick(Refused):
+    """The file is no whole stick, or not one for this node or at this point of its conversation."""
+
+    code = "bad-stick"
+
+
+class StickMissing(Refused):
+    """Another stick must be taken in before this one; nothing was taken from it."""
+
+    code = "stick-missing"
 
 
 # --- the way back from a code -----------------------------------------------------------------------
