@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
@@ -74,6 +75,10 @@ async def a_notice_for_another(hub: Served) -> Answer:
 
 async def a_body_that_is_no_json(hub: Served) -> Answer:
     return await hub.ask("POST", "/v1/notices", b"{")
+
+
+async def a_body_that_is_no_utf_8(hub: Served) -> Answer:
+    return await hub.ask("POST", "/v1/notices", b'{"envelopes": ["\xff"]}')
 
 
 async def a_body_of_another_shape(hub: Served) -> Answer:
@@ -190,6 +195,7 @@ ROWS = (
     Row("a look at another's statement", 403, "not-yours", a_look_at_anothers_statement),
     Row("a notice in another's name", 200, "not-yours", a_notice_for_another),
     Row("a body that is no JSON", 400, "not-canonical", a_body_that_is_no_json),
+    Row("a body that is no UTF-8", 400, "not-canonical", a_body_that_is_no_utf_8),
     Row("a body of another shape", 400, "not-canonical", a_body_of_another_shape),
     Row("a body without its field", 400, "not-canonical", a_body_without_its_field),
     Row("a body nested without end", 400, "not-canonical", a_body_nested_without_end),
@@ -367,6 +373,28 @@ async def test_requests_that_come_at_once_are_answered_in_order(tmp_path: Path) 
         writer.write(b"".join(f"GET {path} HTTP/1.1\r\nHost: hub\r\n\r\n".encode() for path in paths))
 
         assert [(await read_answer(reader)).json["next"] for _ in paths] == list(range(20))
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /v1/fe",
+        b"POST /v1/notices HTTP/1.1\r\nHost: hub\r\nContent-Length: 100\r\n\r\n{",
+        b"GET /v1/feed?wait=20 HTTP/1.1\r\nHost: hub\r\n\r\n",
+    ],
+    ids=["in the header", "in the body", "in a long poll"],
+)
+async def test_who_closes_its_half_is_let_go_at_once(sent: bytes, tmp_path: Path) -> None:
+    async with served(tmp_path, "vn") as hub, asyncio.timeout(10):
+        _, writer = await hub.connect()
+        await until(lambda: hub.server._connections.count == 1)
+        writer.write(sent)
+        await writer.drain()
+
+        writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+
+        await until(lambda: hub.server._connections.count == 0)
         writer.transport.abort()
 
 

@@ -121,6 +121,8 @@ async def test_a_certificate_of_another_authority_is_not_the_hub_although_its_ke
         (answer("200 OK", b"not json"), Unavailable),
         (answer("200 OK", b'{"sequence":"seven","statement":null}'), Unavailable),
         (answer("200 OK", b"{}"), Unavailable),
+        (answer("200 OK", b'{"sequence":7,"statement":"\xff"}'), Unavailable),
+        (answer("400 Bad Request", b'{"code":"\xff","message":""}'), Unavailable),
         (answer("200 OK", b'{"x":' + b"[" * 100_000), Unavailable),
         (answer("400 Bad Request", b'{"x":' + b"[" * 100_000), Unavailable),
         (b"no http at all\r\n\r\n", Unavailable),

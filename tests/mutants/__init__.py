@@ -1,0 +1,1 @@
+"""Mutants: each check is taken away in turn, and a test must turn red."""

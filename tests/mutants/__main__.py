@@ -1,0 +1,141 @@
+"""Take each check away in turn: a test must turn red.
+
+    python -m tests.mutants [--only PART_OF_A_PATH] [--jobs N] [--page]
+
+Measures first which quick tests reach which line, then runs only those against each changed copy, the
+quickest first.  Prints a table; `--page` writes it into docs/checks.md.  Ends with 1 if a check can be taken
+away unnoticed and `reasons.toml` does not say why that is right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.mutants.checks import ROOT, Check, all_checks
+from tests.mutants.covering import FOLDER, Covering, read_covering
+from tests.mutants.page import Result, write_page
+
+QUICK = ("tests/vectors", "tests/unit", "tests/attacks")
+MARKS = "not sockets and not kafka and not soak"
+SECONDS = 300
+MEASURING_SECONDS = 1800
+PIECE = 400
+"""So many tests at once: the first piece of quick ones notices most mutants."""
+REASONS = Path(__file__).with_name("reasons.toml")
+
+
+def pytest_in(
+    copy: Path, arguments: Sequence[str], seconds: int = SECONDS, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run pytest in a copy of the tree, on its code alone."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
+    environment = {
+        "PYTHONPATH": str(copy),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(copy / ".h"),
+    }
+    return subprocess.run(
+        [*command, *arguments],
+        cwd=copy,
+        env={**os.environ, **environment, **more},
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def measured(copy: Path, folder: Path) -> Covering:
+    """Run the quick tests once on the unchanged copy.
+
+    Raises:
+        SystemExit: They are red without any change.
+    """
+    arguments = ["-p", "tests.mutants.covering", *QUICK, "-m", MARKS]
+    run = pytest_in(copy, arguments, MEASURING_SECONDS, **{FOLDER: str(folder)})
+    if run.returncode:
+        raise SystemExit(f"the tests are red before anything is taken away:\n{run.stdout[-2000:]}")
+    return read_covering(folder, copy)
+
+
+def caught_by(check: Check, copy: Path, covering: Covering) -> str | None:
+    """Return the first test that turns red without the check, or None."""
+    target = copy / check.path
+    whole = target.read_bytes()
+    target.write_bytes(check.without(whole))
+    try:
+        for tests in _pieces(covering.tests_of(check.path, check.line)):
+            listed = copy / ".tests"
+            listed.write_text("\n".join(tests))
+            run = pytest_in(copy, ["-x", f"@{listed}", "-m", MARKS])
+            if run.returncode:
+                red = re.search(r"^(?:FAILED|ERROR) (\S+)", run.stdout, re.MULTILINE)
+                return red[1] if red else "the tests cannot be imported"
+    except subprocess.TimeoutExpired:
+        return "the tests never ended"
+    finally:
+        target.write_bytes(whole)
+    return None
+
+
+def _pieces(tests: list[str]) -> Iterator[list[str]]:
+    if not tests:
+        yield list(QUICK)
+    for start in range(0, len(tests), PIECE):
+        yield tests[start : start + PIECE]
+
+
+def run_all(todo: Sequence[Check], jobs: int) -> Iterator[Result]:
+    """Yield what became of each check, in order."""
+    reasons: dict[str, str] = tomllib.loads(REASONS.read_text())
+    ignored = shutil.ignore_patterns(".venv", ".git", ".kafka", ".*_cache", ".hypothesis")
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(jobs) as pool:
+        copies = [Path(scratch) / str(number) for number in range(jobs)]
+        for copy in copies:
+            shutil.copytree(ROOT, copy, ignore=ignored)
+        covering = measured(copies[0], Path(scratch))
+
+        def attempt(check: Check) -> Result:
+            copy = copies.pop()
+            try:
+                red = caught_by(check, copy, covering)
+                return Result(check, red, None if red else reasons.get(check.name))
+            finally:
+                copies.append(copy)
+
+        yield from pool.map(attempt, todo)
+
+
+def main() -> int:
+    """Run all mutants and print which test noticed each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="only files whose path contains this")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--page", action="store_true", help="write the table into docs/checks.md")
+    options = parser.parse_args()
+    todo = all_checks(options.only)
+    print(f"{len(todo)} checks; measuring which tests reach them", flush=True)
+    results = []
+    for result in run_all(todo, options.jobs):
+        results.append(result)
+        print(result.line, flush=True)
+    unnoticed = [result for result in results if not result.caught and not result.reason]
+    excused = [result for result in results if not result.caught and result.reason]
+    print(f"{len(results)} checks taken away, {len(unnoticed)} unnoticed, {len(excused)} with a reason")
+    if options.page:
+        write_page(results)
+    return 1 if unnoticed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""The table of checks: what was taken away, and which test noticed.  Written into docs/checks.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from tests.mutants.checks import ROOT, Check
+
+PAGE = ROOT / "docs" / "checks.md"
+BEGIN = "<!-- table: python -m tests.mutants --page -->"
+END = "<!-- end of table -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a check that was taken away: the test that turned red, or why none does."""
+
+    check: Check
+    caught: str | None
+    reason: str | None
+
+    @property
+    def line(self) -> str:
+        """One line for a terminal."""
+        said = "caught" if self.caught else "excused" if self.reason else "SURVIVES"
+        place = f"{self.check.path}:{self.check.line}"
+        return f"{said:9} {place:42} {self.check.refusal:18} {self.caught or self.check.text}"
+
+
+def write_page(results: Sequence[Result]) -> None:
+    """Write the table between the two marks."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{table(results)}\n{END}{after}", encoding="utf-8")
+
+
+def table(results: Sequence[Result]) -> str:
+    """Return the results as Markdown, file by file."""
+    lines = []
+    for path, of_file in groupby(results, key=lambda result: result.check.path):
+        lines += [
+            f"### `{path}`",
+            "",
+            "| in | taken away | refuses by | noticed by |",
+            "| --- | --- | --- | --- |",
+        ]
+        lines += [_row(result) for result in of_file]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _row(result: Result) -> str:
+    check = result.check
+    noticed = f"`{result.caught.rpartition('/')[2]}`" if result.caught else f"nobody: {result.reason}"
+    return f"| `{check.within}` | `{_cell(check.text)}` | `{check.refusal}` | {_cell(noticed)} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
