@@ -6,10 +6,10 @@ in force.  Whether files are valid is the source's business (`broker.directory`)
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from typing import Protocol
 
+from broker.aside import Aside, Stalled
 from broker.clock import Clock
 from broker.core.directory import Directory
 from broker.core.errors import BadConfiguration, Unavailable, WeakKey
@@ -18,6 +18,8 @@ from broker.telemetry import logger_of
 
 KEPT_VERSIONS = 16
 REFRESH_MS = 5_000
+LOOK_SECONDS = 30.0
+"""How long the source may take: its folder may lie on a network."""
 
 log_line = logger_of("directory")
 
@@ -54,6 +56,7 @@ class Directories:
 
     def __init__(self, source: Source, network: str, log_key: str, clock: Clock) -> None:
         self._source = source
+        self._aside = Aside("the directory", LOOK_SECONDS)
         self._network = network
         self._log_key = log_key
         self._clock = clock
@@ -66,6 +69,7 @@ class Directories:
 
         Raises:
             BadConfiguration: There never was one that could be used.
+            Stalled: There never was one, and the source does not answer.
         """
         now = self._clock.now()
         if self._newest is None or not 0 <= now - self._looked_at < REFRESH_MS:
@@ -79,6 +83,7 @@ class Directories:
 
         Raises:
             DirectoryUnknown: This node does not hold it: whatever names it must wait.
+            Stalled: The source does not answer.
         """
         kept = self._kept.get(version)
         if kept is None:
@@ -91,7 +96,7 @@ class Directories:
 
     async def _past(self, version: bytes) -> Directory:
         try:
-            directory = await asyncio.to_thread(self._source.at, version)
+            directory = await self._aside.call(self._source.at, version)
         except (BadConfiguration, WeakKey) as error:
             log_line.warning("directory.refused", code=error.code, field=error.field)
             directory = None
@@ -104,7 +109,7 @@ class Directories:
 
     async def _look(self) -> None:
         try:
-            directory = await asyncio.to_thread(self._source.load)
+            directory = await self._aside.call(self._source.load)
             if self._newest is None or directory.version != self._newest.directory.version:
                 if not self._is_of_our_log(directory):
                     raise BadConfiguration(  # noqa: TRY301 (as if the source had refused it)
@@ -115,7 +120,7 @@ class Directories:
                 log_line.info(
                     "directory.in-force", version=directory.version.hex(), members=len(directory.members)
                 )
-        except (BadConfiguration, WeakKey) as error:
+        except (BadConfiguration, WeakKey, Stalled) as error:
             if self._newest is None:
                 raise
             log_line.warning("directory.refused", code=error.code, field=error.field)

@@ -2,7 +2,7 @@
 
 Decides when a version comes into force: after its members have inboxes and its files are in the
 log, so that no decision names a version of which the log knows nothing.  Whether files are valid is
-the source's business; a version that the source refuses leaves the last one in force.
+the source's business; a version that the source refuses, or does not give, leaves the last one in force.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+from broker.aside import Aside, Stalled
 from broker.core.directory import Directory
 from broker.core.errors import BadConfiguration
 from broker.core.records import directory_id
@@ -19,6 +20,8 @@ from broker.log.topics import DIRECTORY, hub_topics
 from broker.telemetry import logger_of
 
 READ_AT_ONCE = 1024
+LOOK_SECONDS = 30.0
+"""How long the source may take: its folder may lie on a network."""
 
 log_line = logger_of("directory")
 
@@ -34,6 +37,7 @@ class CurrentDirectory:
 
     def __init__(self, source: Source, log: Log, *, seconds: float = 2.0) -> None:
         self._source = source
+        self._aside = Aside("the directory", LOOK_SECONDS)
         self._log = log
         self._seconds = seconds
         self._value: Directory | None = None
@@ -57,8 +61,9 @@ class CurrentDirectory:
         Raises:
             BadConfiguration: The source cannot be used, or topics are there with other partitions.
             LogUnavailable: The log did not take the topics or the files.
+            Stalled: The source does not answer.
         """
-        directory = await asyncio.to_thread(self._source.load)
+        directory = await self._aside.call(self._source.load)
         if self._value is not None and directory.version == self._value.version:
             return False
         files = self._source.files()
@@ -76,7 +81,7 @@ class CurrentDirectory:
             await asyncio.sleep(self._seconds)
             try:
                 await self.refresh()
-            except BadConfiguration as error:
+            except (BadConfiguration, Stalled) as error:
                 log_line.warning("directory.refused", code=error.code, field=error.field)
 
     async def _record(self, files: Mapping[str, bytes]) -> None:
