@@ -104,6 +104,12 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             return self.log
         return "sqlite://" + quote(str((self.root / self.log.removeprefix(prefix)).absolute()))
 
+    @property
+    def log_file(self) -> Path | None:
+        """The embedded log's file, None on a cluster."""
+        prefix = "sqlite:///"
+        return self.root / self.log.removeprefix(prefix) if self.log.startswith(prefix) else None
+
 
 def tls_of(config: HubConfig) -> Tls | None:
     """Return the files with which the hub speaks to its cluster, None where that asks for no certificates."""

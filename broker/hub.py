@@ -22,6 +22,7 @@ from broker.configuration import HubConfig, tls_of
 from broker.core.errors import BadConfiguration
 from broker.core.keys import PrivateKey
 from broker.core.note import LogKey, LogSigner
+from broker.directory.certificates import read_certificate
 from broker.directory.folder import FolderDirectory
 from broker.log import Log, LogUnavailable, open_log
 from broker.log.topics import AUDIT_CHECKPOINTS
@@ -34,6 +35,7 @@ from broker.services.metrics import Metrics
 from broker.services.rate import Rate
 from broker.services.refusals import Refusals
 from broker.services.sequencer import Sequencer
+from broker.services.watch import Watch
 from broker.telemetry import logger_of
 from broker.web.api import Services
 from broker.web.hub import HealthServer, HubServer, server_context
@@ -146,6 +148,7 @@ class _Hub:
                 group.create_task(self._keep_running(name, run), name=name)
 
             keep("log", self._ask_log)
+            keep("watch", self._watch(ledger).run)
             keep("directory", self._directory.run)
             if serves:
                 keep("refusals", refused.run)
@@ -196,6 +199,24 @@ class _Hub:
             gateway=gateway if "gateway" in self._parts else None,
             inbox=Inbox(self._log, ledger, self._clock, self._metrics) if answers else None,
             ledger=ledger if answers else None,
+        )
+
+    def _watch(self, ledger: Ledger) -> Watch:
+        config = self._config
+        certificates = {
+            path.name: read_certificate(path.read_bytes()).valid_until
+            for path in (config.path(config.keys.certificate), config.path(config.keys.authority))
+            if path.exists()
+        }
+        return Watch(
+            self._log if "dispatcher" in self._parts else None,
+            ledger if "inbox" in self._parts else None,
+            self._directory,
+            self._clock,
+            self._metrics,
+            folder=config.root,
+            file=config.log_file,
+            certificates=certificates,
         )
 
     def _server(self, services: Services) -> HubServer:

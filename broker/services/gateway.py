@@ -25,7 +25,7 @@ from broker.core.records import decode, framed, partition_of, record_id
 from broker.core.signing import open_receipt
 from broker.core.wire import Outcome, Outcomes
 from broker.log import Log, Partition, Record
-from broker.log.topics import PARTITIONS_PER_REGION, RECEIPTS, notices_topic
+from broker.log.topics import PARTITIONS_PER_REGION, RECEIPTS, REFUSALS, notices_topic
 from broker.services import refusals
 from broker.services.current import CurrentDirectory
 from broker.services.metrics import Metrics
@@ -115,6 +115,9 @@ class Gateway:
             self._attempt(request, data)
         if request.records:
             await self._log.append(request.records)
+            for record in request.records:
+                if record.partition.topic != REFUSALS:
+                    self._metrics.accepted(record.key, request.at)
         self._count(request)
         return Outcomes(request.results)
 

@@ -56,6 +56,7 @@ class Inbox:
             TooMany: The member has too many feeds open.
             LogUnavailable: The log did not answer.
         """
+        self._metrics.member_polled_at.labels(member).set(self._clock.now() / 1000)
         if self._polls.get(member, 0) >= MOST_POLLS:
             raise TooMany(f"{MOST_POLLS} feeds are open already", field="feed")
         self._polls[member] = self._polls.get(member, 0) + 1

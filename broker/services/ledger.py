@@ -25,6 +25,7 @@ from broker.log import Log, LogUnavailable, Partition
 from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DECISIONS, DISPATCH_STATE, RECEIPTS, REFUSALS
 from broker.services.following import Tail
 from broker.services.metrics import Metrics
+from broker.services.pace import Pace
 from broker.services.statements import Statements
 from broker.telemetry import logger_of
 
@@ -64,7 +65,8 @@ class Ledger:
         self._published: Checkpoint | None = None
         self._advanced = asyncio.Event()
         self.caught_up = asyncio.Event()
-        self.statements = Statements(log, self)
+        self.pace = Pace(metrics)
+        self.statements = Statements(log, self, self.pace)
 
     @property
     def published(self) -> Checkpoint | None:
@@ -171,6 +173,8 @@ class Ledger:
                 raise NotCanonical("a checkpoint has another root than the leaves", field=AUDIT_CHECKPOINTS)
             self._published = newest
             self._metrics.published_size.set(newest.size)
+            self._metrics.checkpoint_at.set(newest.signed_at / 1000)
+            self._covered(newest)
         published_to = self._pending[0][0] if self._pending else self._checkpoints.next
         if published_to == self._published_to:
             return
@@ -178,6 +182,15 @@ class Ledger:
         # Whoever waits holds this very event; who comes later waits for the next.
         self._advanced.set()
         self._advanced = asyncio.Event()
+
+    def _covered(self, checkpoint: Checkpoint) -> None:
+        decisions = self._places.get(Partition(DECISIONS))
+        if decisions is not None:
+            covered = bisect_left(decisions.indexes, checkpoint.size)
+            if covered:
+                # What is read while this process starts was covered long ago.
+                signed_at = checkpoint.signed_at if self.caught_up.is_set() else None
+                self.pace.covered(decisions.offsets[covered - 1], signed_at)
 
     def _ready(self) -> Iterator[Checkpoint]:
         while self._pending and self._pending[0][1].size <= self._tree.size:

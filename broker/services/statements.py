@@ -32,9 +32,11 @@ from broker.log import Log, LogUnavailable, Partition
 from broker.log.topics import DECISIONS, DISPATCH_STATE, RECEIPTS, REFUSALS
 from broker.services.dispatch_state import read_last_of_stream
 from broker.services.following import Tail
+from broker.services.pace import Pace
 
 STATEMENT_LEAF = 1
 EVENTS = len(Event)
+EVENT_BITS = 0xFF
 NONE = -1
 
 
@@ -58,9 +60,10 @@ class Published(Protocol):
 class Statements:
     """The life of every statement; `Ledger` keeps it up to date."""
 
-    def __init__(self, log: Log, published: Published) -> None:
+    def __init__(self, log: Log, published: Published, pace: Pace) -> None:
         self._log = log
         self._published = published
+        self._pace = pace
         self._decisions = Tail(log, Partition(DECISIONS))
         self._refusals = Tail(log, Partition(REFUSALS))
         self._receipts = Tail(log, Partition(RECEIPTS))
@@ -102,6 +105,7 @@ class Statements:
         row = self._row(leaf.entry[1:])
         # A statement that came twice has two leaves; the first is as good as any.
         if self._leaf[row] == NONE:
+            self._pace.stored(leaf.entry[1:], leaf.topic)
             number = self._partition_numbers.setdefault(partition, len(self._partitions))
             if number == len(self._partitions):
                 self._partitions.append(partition)
@@ -171,6 +175,7 @@ class Statements:
                 row = self._row(decision.statement)
                 self._decision[row] = stored.offset
                 self._shares[row] = len(decision.shares)
+                self._pace.decided(decision, stored.offset)
                 for share in decision.shares:
                     member = self._members.setdefault(share.member, len(self._members))
                     self._deliveries[share.delivery] = row << 24 | member << 8
@@ -186,6 +191,8 @@ class Statements:
             # A receipt counts for deliveries that went to its member, and each event once.
             if known is None or known >> 8 & 0xFFFF != member or known >> receipt.event & 1:
                 continue
+            if not known & EVENT_BITS:
+                self._pace.receipted(receipt.member, delivery)
             self._deliveries[delivery] = known | 1 << receipt.event
             self._events[(known >> 24) * EVENTS + receipt.event] += 1
 
