@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from adapters.commands.options import dir_option
+from adapters.commands.waiting import Wait, wait_for
 from adapters.draft import Draft
 from adapters.importing import Importer, Tally, report_file
 from adapters.map_file import parse_map
@@ -20,6 +22,7 @@ from adapters.mapping import Mapped, TableMap
 from adapters.member_folder import NodeFolder, open_folder
 from adapters.node import directory_source, leading_region
 from adapters.preview import Receiver, preview
+from adapters.progress import Stage
 from adapters.table import CsvTable
 from broker.clock import SystemClock
 from broker.core.catalogue import Catalogue
@@ -66,6 +69,7 @@ _WORDS = {
     examples=[
         "halong publish parcel.json --dry-run        # who would get it, and why",
         "halong publish parcel.json waste.json --dir vn",
+        "halong publish parcel.json --wait              # until every receiver's node has it",
         "halong publish --from declarations.csv --map declarations.toml",
     ],
 )
@@ -79,18 +83,35 @@ _WORDS = {
     help="Where rows go that cannot be notices, each with its reason; by default into the node's folder.",
 )
 @click.option("--dry-run", is_flag=True, help="Check everything, say who would get it, queue nothing.")
+@click.option("--wait", "waits", is_flag=True, help="Show how the notices come along, --until they have.")
+@click.option(
+    "--until",
+    "stage",
+    type=click.Choice([stage.label for stage in Stage]),
+    default=Stage.DELIVERED.label,
+    show_default=True,
+    help="What --wait waits for.",
+)
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds for --wait."
+)
 @dir_option
 @json_option
 def publish(
     files: tuple[Path, ...], table_path: Path | None, map_path: Path | None, report_path: Path | None,
-    dry_run: bool, folder: Path, as_json: bool,
+    dry_run: bool, waits: bool, stage: str, timeout: float, folder: Path, as_json: bool,
 ) -> int:  # fmt: skip
     """Queue notices at this node, which signs and sends them.
 
     From JSON files, one notice each; or from a table by a map: each flagged row becomes a notice, or a line
     of the report with its reason.  A row that was queued before is never queued again, so a run that was
     interrupted is simply run again.
+
+    With --wait and --json the answer is one line, and each change of a notice another.
     """
+    if waits and dry_run:
+        raise click.UsageError("--dry-run queues nothing to --wait for")
+    wait = Wait(Stage[stage.upper()], timeout) if waits else None
     if (table_path is None) != (map_path is None):
         raise click.UsageError("--from and --map belong together")
     if bool(files) == (table_path is not None):
@@ -98,10 +119,10 @@ def publish(
     with open_folder(folder) as node:
         desk = _Desk(node)
         if table_path is None or map_path is None:
-            return _publish_files(desk, files, dry_run=dry_run, as_json=as_json)
+            return _publish_files(desk, files, wait, dry_run=dry_run, as_json=as_json)
         mapping = parse_map(read_sent(map_path, MOST_MAP_BYTES), str(map_path))
         report = report_path or folder / "reports" / f"{mapping.id}.csv"
-        return _publish_table(desk, table_path, mapping, report, dry_run=dry_run, as_json=as_json)
+        return _publish_table(desk, table_path, mapping, report, wait, dry_run=dry_run, as_json=as_json)
 
 
 class _Desk:
@@ -129,7 +150,9 @@ class _Desk:
 # --- files ----------------------------------------------------------------------------------------------
 
 
-def _publish_files(desk: _Desk, files: tuple[Path, ...], *, dry_run: bool, as_json: bool) -> int:
+def _publish_files(
+    desk: _Desk, files: tuple[Path, ...], wait: Wait | None, *, dry_run: bool, as_json: bool
+) -> int:
     drafts = [_read(desk, path) for path in files]
     previews = [_preview(desk, path, draft) for path, draft in zip(files, drafts, strict=True)]
     queued = [None] * len(drafts) if dry_run else desk.node.outgoing.enqueue(drafts, desk.now)
@@ -143,8 +166,8 @@ def _publish_files(desk: _Desk, files: tuple[Path, ...], *, dry_run: bool, as_js
             }
             for path, draft, receivers, id_ in zip(files, drafts, previews, queued, strict=True)
         ]
-        answer({"member": desk.member, "dry_run": dry_run, "notices": notices})
-        return Exit.HELD
+        told = {"member": desk.member, "dry_run": dry_run, "notices": notices}
+        return _answer(desk, told, queued, wait)
     for path, draft, receivers in zip(files, drafts, previews, strict=True):
         say(f"{style(str(path), bold=True)}  {draft.notice_type}, TLP {draft.tlp.name}")
         for line in table([_receiver_line(receiver) for receiver in receivers]):
@@ -153,7 +176,23 @@ def _publish_files(desk: _Desk, files: tuple[Path, ...], *, dry_run: bool, as_js
         note("nothing was queued: --dry-run")
     else:
         say(f"{style('queued', fg='green')} {len(drafts)} at {desk.member}; its node signs and sends them")
-    return Exit.HELD
+    return _waited(desk, queued, wait, as_json=False)
+
+
+def _answer(desk: _Desk, told: dict[str, Any], queued: Sequence[int | None], wait: Wait | None) -> int:
+    """Print the answer to a program: alone it may take many lines, before events it is the first line."""
+    if wait is None:
+        answer(told)
+        return Exit.HELD
+    click.echo(msgspec.json.encode(told))
+    return _waited(desk, queued, wait, as_json=True)
+
+
+def _waited(desk: _Desk, queued: Sequence[int | None], wait: Wait | None, *, as_json: bool) -> int:
+    ids = [id_ for id_ in queued if id_ is not None]
+    if wait is None or not ids:
+        return Exit.HELD
+    return wait_for(desk.node, ids, wait.stage, wait.seconds, as_json=as_json)
 
 
 def _read(desk: _Desk, path: Path) -> Draft:
@@ -209,8 +248,9 @@ def _receiver_line(receiver: Receiver) -> tuple[str, str, str]:
 
 
 def _publish_table(
-    desk: _Desk, path: Path, mapping: TableMap, report_path: Path, *, dry_run: bool, as_json: bool
-) -> int:
+    desk: _Desk, path: Path, mapping: TableMap, report_path: Path, wait: Wait | None,
+    *, dry_run: bool, as_json: bool,
+) -> int:  # fmt: skip
     csv = CsvTable(path, delimiter=mapping.delimiter, encoding=mapping.encoding)
     notice_type = desk.catalogue.current(mapping.notice_type)
 
@@ -222,17 +262,21 @@ def _publish_table(
     def store(drafts: Sequence[Draft]) -> Sequence[int | None]:
         if dry_run:
             return [None if desk.node.outgoing.knows_source(draft.source or "") else 0 for draft in drafts]
-        return desk.node.outgoing.enqueue(drafts, desk.now)
+        ids = desk.node.outgoing.enqueue(drafts, desk.now)
+        queued.extend(ids)
+        return ids
 
+    queued: list[int | None] = []
     importer = Importer(mapping, code_list, desk.node.statement_of, make_draft, store, desk.now)
     lines = csv.lines()
     with report_file(report_path) as report, progress("rows") as tell:
         tally = importer.run(csv, report, lambda rows: tell(rows, lines))
     if as_json:
-        answer(_object(tally, path, mapping, report_path, dry_run=dry_run))
+        waited = _answer(desk, _object(tally, path, mapping, report_path, dry_run=dry_run), queued, wait)
     else:
         _show(tally, mapping, report_path, dry_run=dry_run)
-    return Exit.HELD if tally.balanced else Exit.FAILED
+        waited = _waited(desk, queued, wait, as_json=False)
+    return waited if tally.balanced else Exit.FAILED
 
 
 def _object(tally: Tally, path: Path, mapping: TableMap, report: Path, *, dry_run: bool) -> dict[str, Any]:
