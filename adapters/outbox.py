@@ -91,6 +91,25 @@ class Outbox:
             raise failed
         return progressed
 
+    async def sign_all(self, most: int) -> None:
+        """Sign what waits, at most about so many, and send nothing: the hub hears of it another way.
+
+        Raises:
+            Unavailable: The hub must first tell where a stream stands.
+            Refused: It will not.
+        """
+        failed: Refused | Unavailable | None = None
+        for region in self._outgoing.busy_regions():
+            try:
+                await self._alignment.ensure(region)
+            except (Unavailable, Refused) as error:
+                failed = error
+                continue
+            while most > 0 and (signed := await self._signing.sign(region)):
+                most -= len(signed)
+        if failed is not None:
+            raise failed
+
     # --- to the hub -------------------------------------------------------------------------------
 
     async def _send(self, region: Region) -> bool:

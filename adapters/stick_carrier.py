@@ -1,0 +1,344 @@
+"""The carrier: takes a node's stick to the hub, and writes the one that goes back.
+
+It has the member's transport identity and no signing key: it can carry, and lose, but say nothing in the
+member's name, and what it brings back proves itself to the node.  What it remembers in its folder is which
+stick it took last, what the gateway said about it, and how far the feed went along, so that it can be cut
+anywhere and run again.
+
+A stick of a number that came before with other bytes is refused before any of it is sent: then the node's
+store was set back, and what it signed could be what it signed before under the same numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+
+from adapters.hub import Hub
+from adapters.outgoing import SEND_AGAIN, code_to_keep
+from adapters.stick_file import (
+    Asked,
+    Content,
+    Fed,
+    Head,
+    Notices,
+    Receipts,
+    Settled,
+    Stood,
+    Taken,
+    Told,
+    digest_of,
+    open_stick,
+    write_stick,
+)
+from broker.core.errors import BadConfiguration, BadStick, NotCanonical, Refused, StickMissing, Unavailable
+from broker.core.model import Envelope, Region
+from broker.core.records import decode, statement_id
+from broker.core.wire import Outcome, StatementStatus, StreamPosition
+from broker.files import make_private_folder, write_whole
+
+STATE_FILE = "carried.json"
+AT_ONCE = 8
+A_LINE = 256
+A_FEED = 128
+MOST_FEED_BYTES = 256 << 20
+MOST_KEPT = 64
+LOOK_SECONDS = 0.5
+NO_PLACE = -1
+
+
+class Carried(msgspec.Struct, frozen=True, kw_only=True):
+    """What a carrier remembers.
+
+    `seen` are the SHA-256 of the latest sticks by their numbers; `part` counts the sticks that went back in
+    answer to the last, `place` is how far its feed went along.
+    """
+
+    conversation: str
+    number: int
+    after: int
+    seen: dict[str, str]
+    statements: list[str] = []
+    streams: list[str] = []
+    outcomes: list[Outcome] = []
+    taken: list[str] = []
+    refused: dict[str, str] = {}
+    part: int = 0
+    place: int = NO_PLACE
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What the hub took of a stick."""
+
+    number: int
+    notices: int
+    refused: int
+    receipts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What goes back on a stick: deliveries, statements with their proofs, and how much the hub still has."""
+
+    number: int
+    part: int
+    deliveries: int
+    proven: int
+    asked: int
+    behind: int
+
+
+class Carrier:
+    """Carries for one member.
+
+    Args:
+        hub: The hub, reached with the member's transport identity.
+        folder: Where the carrier remembers.
+        member: For whom.
+        network: Where.
+    """
+
+    def __init__(self, hub: Hub, folder: Path, member: str, network: str) -> None:
+        self._hub = hub
+        self._path = folder / STATE_FILE
+        self._member = member
+        self._network = network
+
+    # --- to the hub -------------------------------------------------------------------------------------
+
+    async def take(self, path: Path, tell: Callable[[int], None] = lambda _done: None) -> Handed:
+        """Hand all that is on a stick to the hub; doing it again is harmless.
+
+        Raises:
+            BadStick: It is none, is another member's, or its node was set back.
+            Unavailable: The hub cannot take it now; do it again.
+            Refused: The hub does not take anything of ours.
+        """
+        with open_stick(path, "outbox") as (head, lines):
+            carried = self._begin(head, digest_of(path))
+            ended: set[str] = set()
+            for done, line in enumerate(lines, 1):
+                carried = await self._hand_over(carried, line, ended)
+                tell(done)
+        self._remember(carried)
+        accepted = sum(each.status == "accepted" for each in carried.outcomes)
+        refused = sum(each.status == "refused" for each in carried.outcomes)
+        return Handed(head.number, accepted, refused, len(carried.taken))
+
+    def _begin(self, head: Head, digest: str) -> Carried:
+        # 1. It is of the member that this carrier carries for.
+        if (head.network, head.member) != (self._network, self._member):
+            raise BadStick("it is another member's, or of another network", field="member")
+        last = self._recall()
+        if last is None or last.conversation != head.conversation:
+            return Carried(
+                conversation=head.conversation,
+                number=head.number,
+                after=head.after,
+                seen={str(head.number): digest},
+            )
+        # 2. A number names one stick for ever.
+        if last.seen.get(str(head.number), digest) != digest:
+            raise BadStick(
+                "a stick of this number came before and was another: the node's store was set back; begin "
+                "anew there with `halong outbox export --fresh`",
+                field="number",
+            )
+        # 3. What an older one holds came with the newer one, too.
+        if head.number < last.number:
+            raise BadStick(f"stick {last.number} came before and holds what this one holds", field="number")
+        kept = sorted(last.seen, key=int)[-MOST_KEPT:]
+        return Carried(
+            conversation=head.conversation,
+            number=head.number,
+            after=head.after,
+            seen={**{number: last.seen[number] for number in kept}, str(head.number): digest},
+        )
+
+    async def _hand_over(self, carried: Carried, line: Content, ended: set[str]) -> Carried:
+        match line:
+            case Notices():
+                outcomes = await self._publish(line, ended)
+                return msgspec.structs.replace(
+                    carried,
+                    outcomes=[*carried.outcomes, *outcomes],
+                    statements=[*carried.statements, *map(_statement, line.envelopes)],
+                )
+            case Receipts():
+                taken, refused = await self._settle(line.receipts)
+                return msgspec.structs.replace(
+                    carried, taken=[*carried.taken, *taken], refused={**carried.refused, **refused}
+                )
+            case Asked():
+                return msgspec.structs.replace(
+                    carried,
+                    statements=[*line.statements, *carried.statements],
+                    streams=[*carried.streams, *line.streams],
+                )
+            case _:
+                raise BadStick("a line that comes from the hub, not to it", field="line")
+
+    async def _publish(self, line: Notices, ended: set[str]) -> list[Outcome]:
+        """Hand over the notices of one stream; after its first refusal the rest of it is not sent."""
+        if line.stream in ended:
+            return []
+        answer = await self._hub.publish(line.envelopes)
+        if len(answer.results) != len(line.envelopes):
+            raise Unavailable("the hub answered for another number of notices", field="results")
+        stopped = next((each for each in answer.results if each.status != "accepted"), None)
+        if stopped is not None:
+            if stopped.code in SEND_AGAIN or stopped.status == "not-attempted":
+                raise Unavailable("the hub will take the rest later", field="notices")
+            ended.add(line.stream)
+        return answer.results
+
+    async def _settle(self, receipts: Sequence[bytes]) -> tuple[list[str], dict[str, str]]:
+        """Hand over receipts: together, or, if one of them is at fault, one by one."""
+        try:
+            await self._hub.receipts(receipts)
+        except Refused as error:
+            if error.code in SEND_AGAIN:
+                raise
+            if len(receipts) == 1:
+                return [], {sha256(receipts[0]).hexdigest(): code_to_keep(error.code)}
+            each = [await self._settle([one]) for one in receipts]
+            return [name for taken, _ in each for name in taken], {
+                name: code for _, refused in each for name, code in refused.items()
+            }
+        return [sha256(one).hexdigest() for one in receipts], {}
+
+    # --- from the hub -----------------------------------------------------------------------------------
+
+    async def bring(self, path: Path, *, wait_seconds: float, again: bool = False) -> Fetched:
+        """Write the stick that goes back: what became of what was carried, and what the feed has.
+
+        The next one goes on where this one ends; `again` begins once more where the node stands.
+
+        Raises:
+            StickMissing: No stick of the node was taken yet.
+            Unavailable: The hub cannot answer now; nothing was written.
+        """
+        carried = self._recall()
+        if carried is None:
+            raise StickMissing("a stick of the node comes first: `halong outbox import`", field="stick")
+        begins_anew = again or carried.place == NO_PLACE
+        place = carried.after if begins_anew else carried.place
+        part = 1 if begins_anew else carried.part + 1
+        head = Head(
+            kind="feed",
+            network=self._network,
+            member=self._member,
+            conversation=carried.conversation,
+            number=carried.number,
+            part=part,
+            after=place,
+        )
+        stood = [Stood(stream, await self._stream(stream)) for stream in dict.fromkeys(carried.streams)]
+        last = [each.position.statement for each in stood if each.position.statement is not None]
+        statuses = await self._decided(carried, last, wait_seconds)
+        deliveries = behind = size = 0
+        with write_stick(path) as write:
+            write(head)
+            for each in stood:
+                write(each)
+            for start in range(0, len(carried.outcomes), A_LINE):
+                write(Taken(carried.outcomes[start : start + A_LINE]))
+            for start in range(0, len(statuses), A_LINE):
+                write(Told(statuses[start : start + A_LINE]))
+            write(Settled(carried.taken, carried.refused))
+            while size < MOST_FEED_BYTES:
+                feed = await self._hub.feed(place, A_FEED, 0)
+                behind = feed.behind
+                write(Fed(place, feed))
+                size += sum(len(item.delivery) for item in feed.items)
+                deliveries += len(feed.items)
+                if not feed.items or feed.next <= place:
+                    break
+                place = feed.next
+        self._remember(msgspec.structs.replace(carried, part=part, place=place))
+        proven = sum(each.decided and each.decision_inclusion is not None for each in statuses)
+        return Fetched(carried.number, part, deliveries, proven, len(statuses), max(behind, 0))
+
+    async def _stream(self, stream: str) -> StreamPosition:
+        slug, _, name = stream.partition("/")
+        return await self._hub.stream(_region(slug), name)
+
+    async def _decided(
+        self, carried: Carried, last: Sequence[str], wait_seconds: float
+    ) -> list[StatementStatus]:
+        """Return how far statements have come, once all are decided or the time is over.
+
+        `last` are those at which streams stand: a node that does not know its own wants to hear of it.
+        """
+        end = monotonic() + wait_seconds
+        statements = list(dict.fromkeys([*last, *carried.statements]))
+        # Of what the gateway refused nothing more can come.
+        final = {each.statement for each in carried.outcomes if each.status == "refused"}
+        found: dict[str, StatementStatus] = {}
+        while True:
+            open_ = [each for each in statements if each not in found or each not in final]
+            for start in range(0, len(open_), AT_ONCE):
+                some = open_[start : start + AT_ONCE]
+                async with asyncio.TaskGroup() as group:
+                    asked = [group.create_task(self._ask(each)) for each in some]
+                for name, task in zip(some, asked, strict=True):
+                    answer = task.result()
+                    if isinstance(answer, Unavailable | Refused):
+                        raise answer
+                    found[name] = answer
+                    if _is_final(answer):
+                        final.add(name)
+            if final.issuperset(statements) or monotonic() >= end:
+                return [found[each] for each in statements]
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _ask(self, statement: str) -> StatementStatus | Unavailable | Refused:
+        """Ask for a status; a failure is a value, so that it ends no other question."""
+        try:
+            status = await self._hub.statement(bytes.fromhex(statement))
+        except (Unavailable, Refused) as error:
+            return error
+        except ValueError:
+            return BadStick("not the name of a statement", field="statements")
+        return status or StatementStatus(statement, "", durable=False, decided=False)
+
+    # --- memory -----------------------------------------------------------------------------------------
+
+    def _recall(self) -> Carried | None:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Carried)
+        except FileNotFoundError:
+            return None
+        except msgspec.DecodeError:
+            raise BadConfiguration("it is not what this carrier wrote", field=str(self._path)) from None
+
+    def _remember(self, carried: Carried) -> None:
+        make_private_folder(self._path.parent)
+        write_whole(self._path, msgspec.json.encode(carried), mode=0o600)
+
+
+def _statement(envelope: bytes) -> str:
+    try:
+        return statement_id(decode(Envelope, envelope).header).hex()
+    except NotCanonical:
+        raise BadStick("an envelope that is none", field="notices") from None
+
+
+def _is_final(status: StatementStatus) -> bool:
+    """Say whether nothing more can come of a statement: refused, or decided with both proofs."""
+    proven = status.decision_inclusion is not None and status.statement_inclusion is not None
+    return status.refused is not None or proven
+
+
+def _region(slug: str) -> Region:
+    try:
+        return Region[slug.upper().replace("-", "_")]
+    except KeyError:
+        raise BadStick("not a stream", field="streams") from None

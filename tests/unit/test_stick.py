@@ -1,0 +1,381 @@
+"""A node without network: notices go out and come in by sticks, and everything proves itself as online."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adapters.stick_carrier import STATE_FILE
+from adapters.stick_file import Head, Notices, open_stick, write_stick
+from broker.core.errors import BadStick, StickMissing, Unavailable
+from broker.core.model import Event
+from tests.crash import Crash, CrashPoints
+from tests.nodes import TestNode
+from tests.sticks import OfflineNode
+from tests.world import DAY, World
+
+
+def agree(world: World) -> None:
+    world.agree("vn", "jp")
+    world.agree("jp", "vn", slots=["facts", "identifiers"], name="other-way")
+
+
+async def test_a_notice_goes_out_and_one_comes_in_by_two_sticks(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn, jp = OfflineNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        vn.enqueue(place="Hai Phong")
+        jp.enqueue(place="Kobe")
+        await jp.sends()
+
+        exported = await vn.exports()
+        handed, fetched = await vn.carries()
+        imported = await vn.imports()
+        await jp.receives()
+
+        assert (exported.number, exported.notices, exported.unknown) == (1, 1, ())
+        assert (handed.notices, handed.refused) == (1, 0)
+        assert (fetched.deliveries, fetched.proven) == (1, 1)
+        assert (imported.proven, imported.deliveries, imported.stopped) == (1, 1, None)
+        assert vn.states() == [("proven", None)]
+        assert len(vn.files()) == len(jp.files()) == 1
+        assert vn.alarms() == []
+
+
+async def test_receipts_go_along_with_the_next_stick(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn, jp = OfflineNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        number = jp.enqueue()
+        await jp.sends()
+        await vn.goes_round()
+        assert vn.incoming.receipts_waiting() == 1
+
+        await vn.goes_round()
+
+        assert vn.incoming.receipts_waiting() == 0
+        queued = jp.outgoing.queued(number)
+        assert queued is not None
+        assert queued.statement is not None
+        await world.settle()
+        status = await world.ledger.statements.status("jp", queued.statement)
+        assert status.receipts == {Event.DELIVERED.name.lower(): 1}
+
+
+async def test_a_day_offline_is_made_up_for_by_one_stick_each_way(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn, jp = OfflineNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        await vn.goes_round()
+        for hour in range(24):
+            for node in (vn, jp):
+                drafts = [node.draft(place=f"{hour} {number}") for number in range(5)]
+                node.outgoing.enqueue(drafts, world.clock.now())
+            world.clock.move(DAY // 24)
+        await jp.sends()
+
+        imported = await vn.goes_round()
+        await jp.receives()
+
+        assert (imported.proven, imported.deliveries) == (120, 120)
+        assert len(vn.files()) == len(jp.files()) == 120
+        assert vn.alarms() == []
+
+
+async def test_a_stick_that_is_taken_in_twice_changes_nothing(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn, jp = OfflineNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        vn.enqueue()
+        jp.enqueue()
+        await jp.sends()
+        await vn.exports()
+        await vn.carrier().take(vn.out)
+        await vn.carries()
+        first = await vn.imports()
+
+        second = await vn.imports()
+        await jp.receives()
+
+        assert (first.proven, first.deliveries) == (1, 1)
+        assert (second.proven, second.deliveries, second.stopped) == (0, 0, None)
+        assert len(jp.files()) == 1
+        assert vn.alarms() == []
+
+
+@pytest.mark.parametrize("lost", ["out", "back"])
+async def test_a_stick_that_is_lost_is_made_up_for_by_the_next(tmp_path: Path, lost: str) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn, jp = OfflineNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        vn.enqueue()
+        jp.enqueue()
+        await jp.sends()
+        await vn.exports()
+        if lost == "back":
+            await vn.carries()
+
+        vn.enqueue()
+        imported = await vn.goes_round()
+        await jp.receives()
+
+        assert (imported.proven, imported.deliveries) == (2, 1)
+        assert len(jp.files()) == 2
+        assert vn.alarms() == []
+
+
+async def test_a_feed_that_goes_on_on_another_stick_wants_the_one_before_first(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn, jp = OfflineNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        await vn.exports()
+        jp.enqueue()
+        await jp.sends()
+        await vn.carries()
+        jp.enqueue()
+        await jp.sends()
+        await world.settle()
+        later = vn.folder / "later.stick"
+        await vn.carrier().bring(later, wait_seconds=0)
+
+        with pytest.raises(StickMissing) as refused:
+            await vn.imports(later)
+        assert refused.value.field == "stick 1"
+        assert "part 1" in str(refused.value)
+        await vn.imports()
+        await vn.imports(later)
+
+        assert len(vn.files()) == 2
+
+
+async def test_a_refused_notice_is_told_and_those_after_it_are_signed_again(tmp_path: Path) -> None:
+    """The hub's clock stands at another place by then: one has expired on its way, the others have not."""
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn, jp = OfflineNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        vn.enqueue({"effective_until": "2026-09-22T00:00:00Z"})
+        vn.enqueue()
+        await vn.exports()
+        world.clock.move(10 * DAY)
+
+        handed, _ = await vn.carries()
+        await vn.imports()
+        await vn.goes_round()
+        await jp.receives()
+
+        assert handed.refused == 1
+        assert vn.states() == [("refused", "expired"), ("proven", None)]
+        assert len(jp.files()) == 1
+
+
+async def test_a_node_that_wrote_before_asks_first_where_its_stream_stands(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        online = TestNode(world, "vn", tmp_path)
+        online.enqueue()
+        await online.sends()
+        online.close()
+        vn, jp = OfflineNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        vn.enqueue()
+
+        exported = await vn.exports()
+        assert (exported.notices, exported.unknown) == (0, ("asia-pacific/main",))
+        await vn.carries()
+        await vn.imports()
+        assert (await vn.goes_round()).proven == 1
+        await jp.receives()
+
+        assert len(jp.files()) == 2
+        assert vn.alarms() == []
+
+
+async def test_a_node_that_was_set_back_is_found_out_by_the_carrier_and_sends_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn, jp = OfflineNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        vn.enqueue(place="first")
+        await vn.goes_round()
+        vn.close()
+        shutil.copy(vn.path, tmp_path / "backup.db")
+        vn = OfflineNode(world, "vn", tmp_path)
+        vn.enqueue(place="second")
+        await vn.goes_round()
+        vn.close()
+        shutil.copy(tmp_path / "backup.db", vn.path)
+        vn = OfflineNode(world, "vn", tmp_path)
+        vn.enqueue(place="third")
+
+        await vn.exports()
+        with pytest.raises(BadStick) as refused:
+            await vn.carrier().take(vn.out)
+        assert refused.value.field == "number"
+        vn.close()
+        vn = OfflineNode(world, "vn", tmp_path)
+        exported = await vn.exports(fresh=True)
+        assert exported.notices == 0
+        await vn.carries()
+        await vn.imports()
+        await vn.goes_round()
+        await jp.receives()
+
+        assert len(jp.files()) == 3
+        assert ("stream.left", "out-of-order") in vn.alarms()
+        assert world.metrics.refusals.collect()[0].samples == []
+
+
+async def test_an_answer_to_a_stick_that_the_store_never_made_is_refused(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn = OfflineNode(world, "vn", tmp_path)
+        await vn.goes_round()
+        await vn.exports()
+        await vn.carries()
+        vn.store.remember(stick_number=1)
+
+        with pytest.raises(BadStick) as refused:
+            await vn.imports()
+
+        assert refused.value.field == "number"
+
+
+async def test_a_carrier_that_the_hub_does_not_answer_is_sent_again(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn, jp = OfflineNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        vn.enqueue()
+        await vn.exports()
+        carrier = vn.carrier()
+        carrier._hub.online = False  # type: ignore[attr-defined]
+        with pytest.raises(Unavailable):
+            await carrier.take(vn.out)
+        with pytest.raises(StickMissing):
+            await carrier.bring(vn.back, wait_seconds=0)
+        assert not vn.back.exists()
+
+        await vn.carries()
+
+        assert (await vn.imports()).proven == 1
+        await jp.receives()
+        assert len(jp.files()) == 1
+
+
+async def _life(world: World, folder: Path, points: CrashPoints | None) -> OfflineNode:
+    """Everything that a node and its carrier do, to its end."""
+    vn = OfflineNode(world, "vn", folder, points=points)
+    try:
+        await vn.exports()
+        await vn.carrier(points).take(vn.out)
+        await world.settle()
+        await vn.carrier(points).bring(vn.back, wait_seconds=0)
+        await vn.imports()
+        await vn.exports()
+    except BaseException:
+        vn.close()
+        raise
+    return vn
+
+
+async def test_node_and_carrier_may_die_at_every_call(tmp_path: Path) -> None:
+    """Wherever it was cut, the same steps once more lose nothing and double nothing."""
+    points = CrashPoints()
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        jp = TestNode(world, "jp", tmp_path)
+        jp.enqueue()
+        await jp.sends()
+        (tmp_path / "quiet").mkdir()
+        vn = OfflineNode(world, "vn", tmp_path / "quiet")
+        vn.enqueue()
+        vn.close()
+        (await _life(world, tmp_path / "quiet", points)).close()
+        arrived = 1
+        for crash_at in range(1, len(points.passed) + 1, 3):
+            folder = tmp_path / f"cut{crash_at}"
+            folder.mkdir()
+            vn = OfflineNode(world, "vn", folder)
+            vn.enqueue(place=str(crash_at))
+            vn.close()
+            try:
+                (await _life(world, folder, CrashPoints(crash_at))).close()
+            except* Crash:
+                pass
+
+            vn = await _life(world, folder, None)
+
+            arrived += 1
+            assert vn.states() == [("proven", None)], points.passed[crash_at - 1]
+            assert len(vn.files()) == 1
+            assert vn.alarms() == []
+            vn.close()
+        await jp.receives()
+        assert len(jp.files()) == arrived
+
+
+Change = Callable[[bytes], bytes]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: b"",
+        lambda data: data[:-1],
+        lambda data: data[: len(data) // 2],
+        lambda data: data + b"\n",
+        lambda data: data + data,
+        lambda data: data.replace(b'"is":"end"', b'"is":"eternal"'),
+        lambda data: data.replace(b'"number":1', b'"number":2'),
+        lambda data: b"\n".join(data.splitlines()[1:]) + b"\n",
+        lambda data: b"[" * 100_000 + data,
+        lambda data: b"\xff" + data,
+    ],
+)
+async def test_a_stick_that_is_not_whole_is_none(tmp_path: Path, change: Change) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        vn = OfflineNode(world, "vn", tmp_path)
+        await vn.exports()
+        await vn.carries()
+        vn.back.write_bytes(change(vn.back.read_bytes()))
+
+        with pytest.raises(BadStick):
+            await vn.imports()
+
+
+async def test_a_stick_is_taken_by_whom_it_is_for_alone(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        vn, jp = OfflineNode(world, "vn", tmp_path), OfflineNode(world, "jp", tmp_path)
+        await vn.exports()
+        await vn.carries()
+        await jp.exports()
+
+        for taking in (
+            lambda: jp.carrier().take(vn.out),
+            lambda: jp.imports(vn.back),
+            lambda: vn.carrier().take(vn.back),
+            lambda: vn.imports(vn.out),
+        ):
+            with pytest.raises(BadStick):
+                await taking()
+        assert not (jp.folder / "carrier" / STATE_FILE).exists()
+
+
+def test_a_stick_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    head = Head(kind="outbox", network="n", member="vn", conversation="c", number=1, after=0)
+    path = tmp_path / "a.stick"
+    too_much = [bytes(30 << 20)]
+    with pytest.raises(BadStick), write_stick(path) as write:  # noqa: PT012 (the file is there by then)
+        write(head)
+        write(Notices("asia-pacific/main", too_much))
+    assert list(tmp_path.iterdir()) == []
+
+    with write_stick(path) as write:
+        write(head)
+        write(Notices("asia-pacific/main", [b"one"]))
+
+    with open_stick(path, "outbox") as (found, lines):
+        assert (found, list(lines)) == (head, [Notices("asia-pacific/main", [b"one"])])
+    assert path.stat().st_mode & 0o077 == 0
