@@ -49,33 +49,45 @@ class Oracle:
 
     def slots(self, cases: Sequence[Case]) -> list[dict[str, frozenset[Slot]]]:
         """Return, for each case, what each member may see; members that may see nothing are left out."""
-        asked = [
-            (number, recipient, slot)
-            for number in range(len(cases))
-            for recipient in self.directory.members
-            for slot in Slot
-        ]
+        return self.found(
+            cases, cedarpy.is_authorized_batch(self.requests(cases), self.policies, self.entities)
+        )
+
+    def requests(self, cases: Sequence[Case]) -> list[dict[str, Any]]:
+        """Return the questions: for each case, whether each member may see each slot."""
         contexts = {
             (number, recipient): json.dumps(_context(case, recipient))
             for number, case in enumerate(cases)
             for recipient in self.directory.members
         }
-        requests = [
+        return [
             {
                 "principal": {"type": "Member", "id": recipient},
                 "action": {"type": "Action", "id": slot.name},
                 "resource": {"type": "Member", "id": cases[number].header.originator},
                 "context": contexts[number, recipient],
             }
-            for number, recipient, slot in asked
+            for number, recipient, slot in self._asked(cases)
         ]
-        results = cedarpy.is_authorized_batch(requests, self.policies, self.entities)
+
+    def found(
+        self, cases: Sequence[Case], results: Sequence[cedarpy.AuthzResult]
+    ) -> list[dict[str, frozenset[Slot]]]:
+        """Return what Cedar's answers to `requests` come to, as `slots` does."""
         found: list[dict[str, frozenset[Slot]]] = [{} for _ in cases]
-        for (number, recipient, slot), result in zip(asked, results, strict=True):
+        for (number, recipient, slot), result in zip(self._asked(cases), results, strict=True):
             assert not result.diagnostics.errors
             if result.allowed:
                 found[number][recipient] = found[number].get(recipient, frozenset()) | {slot}
         return found
+
+    def _asked(self, cases: Sequence[Case]) -> list[tuple[int, str, Slot]]:
+        return [
+            (number, recipient, slot)
+            for number in range(len(cases))
+            for recipient in self.directory.members
+            for slot in Slot
+        ]
 
 
 def _policies(directory: Directory) -> Iterator[str]:

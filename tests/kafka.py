@@ -82,7 +82,7 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     tally = request.config.stash[TALLY]
     with contextlib.ExitStack() as stack:
         try:
-            tally.source = _given() or _docker(stack) or _maven(stack, tmp_path_factory.mktemp("kafka"))
+            tally.source = found(stack, tmp_path_factory.mktemp("kafka"))
         except KafkaMissing as missing:
             tally.missing = f"to run them, set KAFKA_BOOTSTRAP, or start Docker, or install {missing}"
         if tally.source is not None:
@@ -130,6 +130,15 @@ def tls_cluster(kafka: str, tmp_path: Path) -> Iterator[KafkaCluster]:
     """A cluster that asks for certificates, and refuses what no rule allows."""
     with _own(KafkaCluster(tmp_path, tls=True, settings=SETTINGS)) as cluster:
         yield cluster
+
+
+def found(stack: contextlib.ExitStack, folder: Path) -> Source:
+    """Return the first Kafka that works; what was started for it ends with `stack`.
+
+    Raises:
+        KafkaMissing: There is none, and what it needs.
+    """
+    return _given() or _docker(stack) or _maven(stack, folder)
 
 
 @contextlib.contextmanager
