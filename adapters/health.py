@@ -6,11 +6,12 @@ Counts and times only, never what a notice says or whom it concerns.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from aiohttp import web
 
 from adapters.configuration import MEMBER_FILE
+from adapters.metrics import Surroundings, render
 from adapters.status import Snapshot
 from broker.clock import Clock
 from broker.core.errors import BadConfiguration
@@ -26,9 +27,17 @@ class HealthPage:
         port: Where on the loopback address; 0 takes a free port.
         look: Returns how the node is.
         clock: Tells the time.
+        around: Returns how its files are.
     """
 
-    def __init__(self, port: int, look: Callable[[], Snapshot], clock: Clock) -> None:
+    def __init__(
+        self,
+        port: int,
+        look: Callable[[], Snapshot],
+        clock: Clock,
+        around: Callable[[], Surroundings] | None = None,
+    ) -> None:
+        self._around = around
         self._port = port
         self._look = look
         self._clock = clock
@@ -76,32 +85,6 @@ class HealthPage:
         return web.json_response(body, status=200 if ready else 503)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        text = "\n".join(_lines(self._look(), self._clock.now())) + "\n"
-        return web.Response(text=text, content_type="text/plain", charset="utf-8")
-
-
-def _lines(now: Snapshot, at: int) -> Iterator[str]:
-    """Yield the snapshot in Prometheus' text format."""
-    yield "# TYPE halong_node_notices gauge"
-    for state, count in sorted(now.sent.items()):
-        yield f'halong_node_notices{{state="{state}"}} {count}'
-    yield "# TYPE halong_node_deliveries gauge"
-    for state, count in sorted(now.received.items()):
-        yield f'halong_node_deliveries{{state="{state}"}} {count}'
-    gauges = {
-        "receipts_waiting": now.receipts_waiting,
-        "behind": now.behind,
-        "tree_size": now.tree_size,
-        "held": int(now.held is not None),
-        "alarms": sum(alarm.count for alarm in now.alarms),
-    }
-    for name, since in (
-        ("hub_reached_seconds_ago", now.reached_at),
-        ("oldest_waiting_seconds", now.waiting_since),
-        ("oldest_unproven_seconds", now.unproven_since),
-    ):
-        if since is not None:
-            gauges[name] = max(at - since, 0) // 1000
-    for name, value in gauges.items():
-        yield f"# TYPE halong_node_{name} gauge"
-        yield f"halong_node_{name} {value}"
+        around = None if self._around is None else self._around()
+        text = render(self._look(), self._clock.now(), around)
+        return web.Response(body=text, content_type="text/plain", charset="utf-8")

@@ -12,6 +12,8 @@ from adapters.incoming import Incoming
 from adapters.outgoing import Outgoing
 from adapters.store import Store
 
+MOST_DUE = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
@@ -26,13 +28,26 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelState:
+    """How one channel is: entries that wait for it, letters that it will not take, failures in a row."""
+
+    name: str
+    behind: int
+    dead_letters: int
+    failures: int
+    paused: bool
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The node at one moment.
 
     `sent` counts drafts and `received` deliveries by state; `receipts_waiting` what the hub has no receipt
     for yet.  `behind` is how many deliveries were ready at the hub when it last answered, at `reached_at`.
     `held` says why the feed stands still, if it does; `unproven_since` since when the oldest notice that the
-    hub holds waits for its proofs.
+    hub holds waits for its proofs.  `feedback_due` tells when feedback is due that this member owes, earliest
+    first, at most 1,000 times.  `alarms` are the latest, `alarm_counts` all that are kept.
     """
 
     sent: Mapping[str, int]
@@ -49,6 +64,9 @@ class Snapshot:
     waiting_since: int | None
     unproven_since: int | None
     alarms: tuple[Alarm, ...]
+    alarm_counts: Mapping[str, int]
+    channels: tuple[ChannelState, ...]
+    feedback_due: tuple[int, ...]
 
 
 def snapshot(store: Store, *, alarms: int = 20) -> Snapshot:
@@ -76,4 +94,25 @@ def snapshot(store: Store, *, alarms: int = 20) -> Snapshot:
         waiting_since=waiting_since,
         unproven_since=unproven_since,
         alarms=tuple(Alarm(*row) for row in rows),
+        alarm_counts=dict(store.rows("SELECT event, sum(count) FROM alarms GROUP BY event")),
+        channels=_channels(store),
+        feedback_due=tuple(due for (due,) in store.rows(_DUE, MOST_DUE)),
+    )
+
+
+_DUE = (
+    "SELECT due_at FROM shared WHERE due_at IS NOT NULL AND answered_at IS NULL"
+    " AND delivery IN (SELECT id FROM deliveries) ORDER BY due_at LIMIT ?"
+)
+
+
+def _channels(store: Store) -> tuple[ChannelState, ...]:
+    rows = store.rows(
+        "SELECT c.name, (SELECT count(*) FROM offers o WHERE o.name = c.name),"
+        " (SELECT count(*) FROM letters l WHERE l.channel = c.name), c.failures, c.paused, c.code"
+        " FROM channels c ORDER BY c.name"
+    )
+    return tuple(
+        ChannelState(name, behind, letters, failures, bool(paused), code)
+        for name, behind, letters, failures, paused, code in rows
     )
