@@ -157,6 +157,11 @@ class Incoming:
         root = None if size is None else self.root_at(size)
         return None if root is None else TreeHead(size, root)
 
+    def largest_seen(self) -> int:
+        """Return the size of the largest tree that was seen, 0 before the first."""
+        row = self._store.row("SELECT max(size) FROM checkpoints")
+        return 0 if row is None else row[0] or 0
+
     def root_at(self, size: int) -> bytes | None:
         """Return the root that was seen for this size, from wherever, or None."""
         row = self._store.row("SELECT root FROM checkpoints WHERE size = ?", size)

@@ -20,6 +20,7 @@ from adapters.equipment import Equipment
 from adapters.health import HealthPage
 from adapters.hub import Hub
 from adapters.identity import Identity
+from adapters.incoming import Incoming
 from adapters.outbox import Outbox
 from adapters.patience import Patience
 from adapters.receipts import Receipts
@@ -105,7 +106,7 @@ async def run_node(
     )
     catalogue = load_catalogue()
     with Store.open(config.store_path, sole=True) as store:
-        async with HttpHub(address.url, context) as hub:
+        async with HttpHub(address.url, context, seen=Incoming(store).largest_seen()) as hub:
             node = Node(
                 store,
                 hub,
