@@ -46,6 +46,7 @@ CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_RETRY_AFTER_SECONDS = 60.0
+MAX_SIZE_DIGITS = 12
 OUR_FAULT = (404, 400, 403, 413)
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -108,6 +109,8 @@ class HttpHub:
 
     Args:
         url: The hub's address, `https://hub.example:8443`, or several with spaces between them.
+        seen: The size of the largest tree that the hub has shown before.  Each question says what has been
+            seen, so that a process of the hub that is behind another catches up before it answers.
         context: The TLS context, see `pinned_context`.
         sleep: Waits out what the hub asked to wait.
         seconds: How long an answer may take; a feed may take its wait besides.
@@ -118,11 +121,13 @@ class HttpHub:
         url: str,
         context: ssl.SSLContext,
         *,
+        seen: int = 0,
         sleep: Sleep = asyncio.sleep,
         seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._urls = [each.rstrip("/") for each in url.split() or [""]]
         self._at: dict[str, int] = {}
+        self._seen = seen
         self._context = context
         self._sleep = sleep
         self._seconds = seconds
@@ -155,10 +160,13 @@ class HttpHub:
 
     async def statement(self, statement: bytes) -> StatementStatus | None:
         """Tell how far one's own statement has come; None if the hub does not know it."""
+        path = f"/v1/statements/{statement.hex()}?seen={self._seen}"
         try:
-            return await self._ask("GET", f"/v1/statements/{statement.hex()}", StatementStatus)
+            status = await self._ask("GET", path, StatementStatus)
         except NotThere:
             return None
+        self._see(status.checkpoint)
+        return status
 
     async def stream(self, region: Region, stream: str) -> StreamPosition:
         """Tell the last admitted statement of one's own stream."""
@@ -166,8 +174,10 @@ class HttpHub:
 
     async def feed(self, after: int, limit: int, wait: float) -> Feed:
         """Return what comes after a place; wait up to `wait` seconds for it."""
-        path = f"/v1/feed?after={after}&limit={limit}&wait={wait:g}"
-        return await self._ask("GET", path, Feed, patience=wait)
+        path = f"/v1/feed?after={after}&limit={limit}&wait={wait:g}&seen={self._seen}"
+        feed = await self._ask("GET", path, Feed, patience=wait)
+        self._see(feed.checkpoint)
+        return feed
 
     async def receipts(self, receipts: Sequence[bytes]) -> None:
         """Hand over encoded signed receipts."""
@@ -181,6 +191,12 @@ class HttpHub:
             return await self._bytes("GET", "/v1/checkpoint", limit=MAX_NOTE_BYTES)
         except NotThere:
             return None
+
+    def _see(self, note: bytes | None) -> None:
+        """Take note of the size that a checkpoint names; whether it is right is judged by whoever asked."""
+        size = b"" if note is None else note[:MAX_NOTE_BYTES].partition(b"\n")[2].partition(b"\n")[0]
+        if size.isdigit() and len(size) <= MAX_SIZE_DIGITS:
+            self._seen = max(self._seen, int(size))
 
     async def _ask(
         self,

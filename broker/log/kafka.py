@@ -109,7 +109,7 @@ class KafkaLog:
 
     async def ends(self, topics: Sequence[str], *, settled: bool = True) -> Mapping[Partition, int]:
         """See `broker.log.Log`."""
-        found = await self._reads.partitions(re.compile(self._cluster.pattern(topics)))
+        found = await self._reads.named(topics)
         return await (self._reads.ends(found) if settled else self._reads.committed(found))
 
     async def places(self, reader: str) -> Mapping[Partition, int]:

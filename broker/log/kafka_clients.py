@@ -98,16 +98,23 @@ class Cluster:
 
     # --- clients ----------------------------------------------------------------------------------
 
-    def consumer(self, *, isolation_level: str = "read_committed", **settings: Any) -> Any:
+    def consumer(
+        self,
+        wait_milliseconds: int = FETCH_WAIT_MILLISECONDS,
+        partition_bytes: int = PARTITION_FETCH_BYTES,
+        *,
+        isolation_level: str = "read_committed",
+        **settings: Any,
+    ) -> Any:
         """Return a consumer, not yet started, that sees what is committed."""
         return AIOKafkaConsumer(
             **self._connection(),
             isolation_level=isolation_level,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=FETCH_WAIT_MILLISECONDS,
+            fetch_max_wait_ms=wait_milliseconds,
             fetch_max_bytes=FETCH_BYTES,
-            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            max_partition_fetch_bytes=partition_bytes,
             **settings,
         )
 

@@ -21,6 +21,7 @@ from broker.core.errors import BadConfiguration
 from broker.log import LogUnavailable, Partition, Stored
 from broker.log.kafka_clients import (
     FETCH_WAIT_MILLISECONDS,
+    PARTITION_FETCH_BYTES,
     Cluster,
     bounded,
     stop_admin,
@@ -29,6 +30,10 @@ from broker.log.kafka_clients import (
 
 READERS: Final = 4
 """Ranges that are read at the same time; more wait for their turn."""
+READ_WAIT_MILLISECONDS: Final = 2
+"""How long a broker may keep a question for a range; what is asked for is there, so it answers at once.
+
+Behind it the library asks for more, and no other partition meanwhile: a longer wait would be ours."""
 RETRY_SECONDS: Final = 0.1
 LOOK_SECONDS: Final = 0.005
 
@@ -95,6 +100,7 @@ class _Position:
     consumer: Any
     partition: Partition | None = None
     next: int = -1
+    at_end: bool = False
 
 
 class Reads:
@@ -108,8 +114,8 @@ class Reads:
             partial(cluster.consumer, isolation_level="read_uncommitted"), stop_consumer, step
         )
         self._admin = _Client(cluster.admin, stop_admin, step)
-        self._room = asyncio.Semaphore(READERS)
-        self._idle: list[_Position] = []
+        self._rooms = {True: asyncio.Semaphore(READERS), False: asyncio.Semaphore(READERS)}
+        self._idle: dict[bool, list[_Position]] = {True: [], False: []}
         self._known: set[TopicPartition] = set()
         self._closed = False
 
@@ -127,8 +133,9 @@ class Reads:
         self._closed = True
         for client in (self._asking, self._asking_all, self._admin):
             await client.stop()
-        while self._idle:
-            await stop_consumer(self._idle.pop().consumer)
+        for idle in self._idle.values():
+            while idle:
+                await stop_consumer(idle.pop().consumer)
 
     async def describe_cluster(self) -> Mapping[str, Any]:
         """Return what the cluster says of itself."""
@@ -150,6 +157,17 @@ class Reads:
             if pattern.match(topic["topic"])
             for partition in topic["partitions"]
         ]
+
+    async def named(self, topics: Sequence[str]) -> list[TopicPartition]:
+        """Return the partitions of topics by their names; what is known is not asked for again."""
+        names = {self._cluster.topic(name) for name in topics}
+        if not any(name.endswith("*") for name in topics):
+            known = [there for there in self._known if there.topic in names]
+            if len({there.topic for there in known}) == len(names):
+                return known
+        found = await self.partitions(re.compile(self._cluster.pattern(topics)))
+        self._known.update(found)
+        return found
 
     async def committed(self, partitions: Iterable[TopicPartition]) -> dict[Partition, int]:
         """Return where what is decided ends: the first open transaction of anybody, or the end."""
@@ -219,10 +237,11 @@ class Reads:
         found: list[Stored] = []
         if start >= end:
             return found
-        async with self._reader(partition, start) as position:
+        async with self._reader(partition, start, one=limit == 1) as position:
             until = asyncio.get_running_loop().time() + self._cluster.step_seconds
             while len(found) < limit and position.next < end:
                 found += await self._more(position, there, limit - len(found))
+                position.at_end = position.next >= end
                 if asyncio.get_running_loop().time() > until:
                     raise LogUnavailable("Kafka did not yield the records in time")
         return found
@@ -260,10 +279,13 @@ class Reads:
         return records
 
     @asynccontextmanager
-    async def _reader(self, partition: Partition, start: int) -> AsyncIterator[_Position]:
-        """Lend a consumer that stands at `start`; one that failed is not used again."""
-        async with self._room:
-            position = await self._take(partition, start)
+    async def _reader(self, partition: Partition, start: int, *, one: bool) -> AsyncIterator[_Position]:
+        """Lend a consumer that stands at `start`; one that failed is not used again.
+
+        Those that read `one` record fetch no more than its batch; they are others than those that go on.
+        """
+        async with self._rooms[one]:
+            position = await self._take(partition, start, one=one)
             try:
                 yield position
             except BaseException:
@@ -272,23 +294,29 @@ class Reads:
             if self._closed:
                 await stop_consumer(position.consumer)
             else:
-                self._idle.append(position)
+                if one or position.at_end:
+                    # Else it would ask again and again for what is not there, or is not wanted.
+                    position.consumer.pause(self._cluster.there(partition))
+                self._idle[one].append(position)
 
-    async def _take(self, partition: Partition, start: int) -> _Position:
+    async def _take(self, partition: Partition, start: int, *, one: bool) -> _Position:
         self._check_open()
-        for index, idle in enumerate(self._idle):
+        there = self._cluster.there(partition)
+        positions = self._idle[one]
+        for index, idle in enumerate(positions):
             if (idle.partition, idle.next) == (partition, start):
-                return self._idle.pop(index)
-        if len(self._idle) >= READERS:
-            position = self._idle.pop(0)
+                idle.consumer.resume(there)
+                return positions.pop(index)
+        if len(positions) >= READERS:
+            position = positions.pop(0)
         else:
-            position = _Position(self._cluster.consumer())
+            bytes_at_once = 1 if one else PARTITION_FETCH_BYTES  # a batch comes whole, however large
+            position = _Position(self._cluster.consumer(READ_WAIT_MILLISECONDS, bytes_at_once))
             try:
                 await bounded(position.consumer.start(), self._cluster.step_seconds, "start a reader")
             except BaseException:
                 await stop_consumer(position.consumer)
                 raise
-        there = self._cluster.there(partition)
         position.consumer.assign([there])
         position.consumer.seek(there, start)
         position.partition, position.next = partition, start

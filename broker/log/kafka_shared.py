@@ -30,8 +30,9 @@ from broker.log.kafka_progress import Progress
 from broker.log.kafka_reads import Reads, stored
 from broker.log.kafka_writer import TransactionalWriter
 
-SESSION_MILLISECONDS: Final = 10_000
-"""Longer than a broker takes to be replaced (8-12 s with three nodes at a time-out above 4-6 s)."""
+SESSION_MILLISECONDS: Final = 6_000
+"""How soon a process that died loses its partitions: the least that brokers accept as they come.  It need not
+outlast the replacement of a broker: the next coordinator gives everybody this time anew."""
 HEARTBEAT_MILLISECONDS: Final = 500
 """How soon the others hear that one has come or gone."""
 RETRY_SECONDS: Final = 0.2

@@ -2,8 +2,8 @@
 
 What is answered to members comes from here, and only what was read back from the log is in it.  It is
 made from the log at every start and follows it; each process that answers has its own.  Two of them are
-never equally far, and to a member whose questions go to both the log must not seem to shrink: so where
-there may be others, an answer waits for what others may have shown before (`renew`).
+never equally far, and to a member whose questions go to both the log must not seem to shrink: so an answer
+waits until it is as far as what the member has seen (`reach`), or as anybody can have seen (`renew`).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from broker.telemetry import logger_of
 
 LOOK_AGAIN_SECONDS = 5.0
 RENEW_SECONDS = 10.0
+REACH_SECONDS = 5.0
 
 log_line = logger_of("ledger")
 
@@ -105,6 +106,12 @@ class Ledger:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._advanced.wait()
+
+    async def reach(self, size: int) -> None:
+        """Return once a checkpoint of at least this size counts, or after a while: perhaps there is none."""
+        until = asyncio.get_running_loop().time() + REACH_SECONDS
+        while self.size < size and (left := until - asyncio.get_running_loop().time()) > 0:
+            await self.advance(left)
 
     async def renew(self) -> None:
         """Return once every checkpoint counts here that anybody can have been shown before this call.

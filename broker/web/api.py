@@ -198,7 +198,7 @@ class Api:
     async def _feed(self, request: web.Request) -> web.Response:
         inbox = self._services.inbox
         assert inbox is not None
-        await self._ledger()
+        await self._ledger(request)
         feed = await inbox.feed(
             request[MEMBER],
             after=int(_number(request, "after", 0, MOST_PLACE)),
@@ -208,7 +208,7 @@ class Api:
         return _json(feed)
 
     async def _statement(self, request: web.Request) -> web.Response:
-        ledger = await self._ledger()
+        ledger = await self._ledger(request)
         statement = _id(request.match_info["id"])
         try:
             return _json(await ledger.statements.status(request[MEMBER], statement))
@@ -217,25 +217,22 @@ class Api:
             raise
 
     async def _stream(self, request: web.Request) -> web.Response:
-        ledger = await self._ledger()
+        ledger = await self._ledger(request)
+        await ledger.renew()
         region = REGIONS.get(request.match_info["region"])
         if region is None:
             raise NotCanonical("no such region", field="region")
         return _json(ledger.statements.stream(request[MEMBER], region, request.match_info["stream"]))
 
-    async def _ledger(self) -> Ledger:
-        """Return the ledger, as far as any process of the hub has shown it to anybody.
-
-        Raises:
-            LogUnavailable: It is not that far, and does not get there.
-        """
+    async def _ledger(self, request: web.Request) -> Ledger:
+        """Return the ledger, as far as the member has seen the log at any process of the hub."""
         ledger = self._services.ledger
         assert ledger is not None
-        await ledger.renew()
+        await ledger.reach(int(_number(request, "seen", 0, MOST_PLACE)))
         return ledger
 
-    async def _checkpoint(self, _request: web.Request) -> web.Response:
-        ledger = await self._ledger()
+    async def _checkpoint(self, request: web.Request) -> web.Response:
+        ledger = await self._ledger(request)
         if ledger.published is None:
             raise web.HTTPNotFound
         return web.Response(body=ledger.published.note, content_type="text/plain", charset="utf-8")

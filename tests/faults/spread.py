@@ -133,8 +133,8 @@ def _parts(answer: bytes) -> Mapping[str, bool]:
 
 
 def _put(file: Path, key: str, value: str) -> None:
-    """Change one setting of a file."""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    changed = [f'{key} = "{value}"' if line.startswith(f"{key} = ") else line for line in lines]
-    assert changed != lines
-    file.write_text("\n".join(changed) + "\n", encoding="utf-8")
+    """Change a setting of a file, where it comes first."""
+    before, found, after = file.read_text(encoding="utf-8").partition(f"\n{key} = ")
+    assert found
+    _, _, rest = after.partition("\n")
+    file.write_text(f'{before}{found}"{value}"\n{rest}', encoding="utf-8")
