@@ -188,13 +188,13 @@ class NodeFolder:
 
 
 @contextmanager
-def open_folder(folder: Path) -> Iterator[NodeFolder]:
-    """Open a node's folder beside the node, which may run or not.
+def open_folder(folder: Path, *, to_read: bool = False) -> Iterator[NodeFolder]:
+    """Open a node's folder beside the node, which may run or not; `to_read` also where nothing is written.
 
     Raises:
         BadConfiguration: There is no node here.
         StoreUnavailable: Its store cannot be used now.
     """
     config = load_node_config(folder)
-    with Store.open(config.store_path) as store:
+    with (Store.open_to_read if to_read else Store.open)(config.store_path) as store:
         yield NodeFolder(config, store)

@@ -20,6 +20,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 from adapters.tables import FORMAT, STEPS
 from broker.core.errors import BadConfiguration, Unavailable
@@ -80,8 +81,53 @@ class Store:
             raise
         return store
 
-    def _prepare(self, name: str) -> None:
+    @classmethod
+    def open_to_read(cls, path: Path) -> Self:
+        """Open the file to look into it: also where nothing can be written, and beside a node that runs.
+
+        One that is missing is made, and one of an earlier version brought up to date, as by `open`.
+
+        Raises:
+            BadConfiguration: It is not a store, is damaged, or was written by a later version.
+            StoreUnavailable: It cannot be read now.
+        """
+        if not path.exists():
+            return cls.open(path)
         try:
+            store = cls._open_to_read(path, "mode=ro")
+        except StoreUnavailable:
+            # In a place where nothing can be written SQLite cannot coordinate with a writer; without a
+            # -wal file there is none, and nothing to coordinate.
+            if path.with_name(path.name + "-wal").exists():
+                raise
+            store = cls._open_to_read(path, "mode=ro&immutable=1")
+        ((version,),) = store.rows("PRAGMA user_version")
+        if version >= FORMAT:
+            return store
+        store.close()
+        return cls.open(path)
+
+    @classmethod
+    def _open_to_read(cls, path: Path, how: str) -> Self:
+        try:
+            connection = sqlite3.connect(
+                f"file:{quote(str(path))}?{how}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+            )
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailable(f"cannot be opened: {error.sqlite_errorname}", field=path.name) from None
+        store = cls(connection, None)
+        try:
+            with refusals("cannot be used", path.name):
+                ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+                ((application,),) = connection.execute("PRAGMA application_id").fetchall()
+            _check(version, application, path.name)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _prepare(self, name: str) -> None:
+        with refusals("cannot be used", name):
             self._use_wal()
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA foreign_keys = ON")
@@ -97,17 +143,7 @@ class Store:
                         for statement in step.split(";\n"):
                             self._connection.execute(statement)
                     self._connection.execute(f"PRAGMA user_version = {FORMAT}")
-        except sqlite3.OperationalError as error:
-            raise StoreUnavailable(f"cannot be used: {error.sqlite_errorname}", field=name) from None
-        except sqlite3.DatabaseError:
-            raise BadConfiguration("is not a node's store", field=name) from None
-        if application != APPLICATION:
-            raise BadConfiguration("is not a node's store", field=name)
-        if version > FORMAT:
-            raise BadConfiguration(
-                f"was written in format {version}, this version knows up to {FORMAT}: use a later one",
-                field=name,
-            )
+        _check(version, application, name)
 
     def _use_wal(self) -> None:
         """Wait for the others as everywhere: SQLite does not when several change a fresh file at once."""
@@ -148,7 +184,7 @@ class Store:
         if self._writing:
             yield
             return
-        try:
+        with refusals("not stored"):
             self._connection.execute("BEGIN IMMEDIATE")
             self._writing = True
             try:
@@ -158,17 +194,11 @@ class Store:
                 self._writing = False
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
-        except sqlite3.OperationalError as error:
-            raise StoreUnavailable(f"not stored: {error.sqlite_errorname}") from None
 
     def rows(self, sql: str, *values: object) -> list[Row]:
         """Return the rows of a query."""
-        try:
+        with refusals("not read"):
             return self._connection.execute(sql, values).fetchall()
-        except sqlite3.OperationalError as error:
-            if self._writing:
-                raise
-            raise StoreUnavailable(f"not read: {error.sqlite_errorname}") from None
 
     def row(self, sql: str, *values: object) -> Row | None:
         """Return the first row of a query, or None."""
@@ -249,6 +279,34 @@ def copy_store(source: Path, target: Path) -> None:
         application, sound = 0, ""
     if application != APPLICATION or sound != "ok":
         raise BadConfiguration("is not a node's store, or is damaged", field=source.name)
+
+
+@contextmanager
+def refusals(what: str, name: str | None = None) -> Iterator[None]:
+    """Say in our words what SQLite refuses; its own messages may quote data."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise StoreUnavailable(f"{what}: {error.sqlite_errorname}", field=name) from None
+    except sqlite3.DatabaseError as error:
+        match error.sqlite_errorcode & 0xFF:
+            case sqlite3.SQLITE_NOTADB:
+                raise BadConfiguration("is not a node's store", field=name) from None
+            case sqlite3.SQLITE_CORRUPT:
+                raise BadConfiguration(
+                    "the node's store is damaged: restore it from a backup", field=name
+                ) from None
+            case _:
+                raise
+
+
+def _check(version: int, application: int, name: str) -> None:
+    if application != APPLICATION:
+        raise BadConfiguration("is not a node's store", field=name)
+    if version > FORMAT:
+        raise BadConfiguration(
+            f"was written in format {version}, this version knows up to {FORMAT}: use a later one", field=name
+        )
 
 
 def _make(path: Path) -> None:

@@ -6,6 +6,7 @@ has is `core.errors`.  Text that came from elsewhere passes through `clean` befo
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -101,6 +102,30 @@ def from_error(error: HalongError, *, where: str | None = None, next_step: str |
         where=where or error.field or "-",
         next_step=next_step or _NEXT_STEPS.get(error.code, _OTHERWISE),
         exit_code=exit_code,
+    )
+
+
+DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE})
+"""The disk refuses: the same command works once it does not."""
+
+
+def from_os(error: OSError) -> Stopped:
+    """Return how a command ends that the operating system refused something."""
+    what, where = _lower(error.strerror or type(error).__name__), str(error.filename or "-")
+    if error.errno in DISK:
+        return Stopped(
+            what,
+            code=Unavailable.code,
+            where=where,
+            next_step="see that the disk has room and can be written, then run the same command again",
+            exit_code=Exit.UNAVAILABLE,
+        )
+    return Stopped(
+        what,
+        code="file",
+        where=where,
+        next_step="check that the file is there, that you may use it, and that the disk has space",
+        exit_code=Exit.USAGE,
     )
 
 
@@ -321,15 +346,9 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
     except OSError as error:
         if debug:
             raise
-        complain(
-            Stopped(
-                _lower(error.strerror or type(error).__name__),
-                code="file",
-                where=str(error.filename or "-"),
-                next_step="check that the file is there, that you may use it, and that the disk has space",
-            )
-        )
-        return Exit.USAGE
+        refused = from_os(error)
+        complain(refused)
+        return refused.exit_code
     return result if isinstance(result, int) else Exit.HELD
 
 

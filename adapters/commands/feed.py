@@ -12,6 +12,7 @@ from typing import Any
 import click
 import msgspec
 
+from adapters.commands import carried
 from adapters.commands.options import dir_option
 from adapters.incoming import Received
 from adapters.member_folder import NodeFolder, open_folder
@@ -19,7 +20,7 @@ from adapters.status import snapshot
 from broker.core.model import Delivery, DeliveryHead
 from broker.core.notice_json import time_to_json
 from broker.core.records import decode
-from broker.terminal import Command, Exit, answer, clean, json_option, note, say, style, table
+from broker.terminal import Exit, Group, answer, clean, json_option, note, say, style, table
 
 LOOK_SECONDS = 0.3
 PAGE = 500
@@ -27,9 +28,10 @@ PAGE = 500
 _COLOURS = {"delivered": "green", "accepted": "cyan", "erased": "white", "quarantined": "red"}
 
 
-@click.command(
+@click.group(
     "feed",
-    cls=Command,
+    cls=Group,
+    invoke_without_command=True,
     examples=[
         "halong feed --dir jp",
         "halong feed --dir jp --follow",
@@ -41,12 +43,17 @@ _COLOURS = {"delivered": "green", "accepted": "cyan", "erased": "white", "quaran
 @click.option("--follow", is_flag=True, help="Go on with what arrives, until stopped.")
 @dir_option
 @json_option
-def feed(count: int, after: int | None, follow: bool, folder: Path, as_json: bool) -> int:
+@click.pass_context
+def feed(
+    context: click.Context, count: int, after: int | None, follow: bool, folder: Path, as_json: bool
+) -> int:
     """Show what arrived at this node: reference, type, which slots, under which agreement, what is asked.
 
     With --follow and --json each delivery is one line.
     """
-    with open_folder(folder) as node:
+    if context.invoked_subcommand is not None:
+        return Exit.HELD
+    with open_folder(folder, to_read=True) as node:
         start = max(node.incoming.place() - count, 0) if after is None else after
         received = node.incoming.received(after=start, limit=count)
         if as_json and not follow:
@@ -67,6 +74,10 @@ def feed(count: int, after: int | None, follow: bool, folder: Path, as_json: boo
         elif not received:
             _say_why_nothing(node)
     return Exit.HELD
+
+
+feed.add_command(carried.export)
+feed.add_command(carried.import_)
 
 
 def _follow(node: NodeFolder, place: int) -> Iterator[list[Received]]:

@@ -117,7 +117,7 @@ def _store(config: NodeConfig, now: int) -> list[Check]:
     if not config.store_path.exists():
         return [warning("node", "it never ran", f"halong member --dir {config.root}")]
     try:
-        with Store.open(config.store_path) as store:
+        with Store.open_to_read(config.store_path) as store:
             seen = snapshot(store)
     except HalongError as error:
         return [bad("store", str(error), "see that the disk has room and that you may write there")]

@@ -15,6 +15,7 @@ to whom follows from `DEALS` and from what was queued, and from nothing that the
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import threading
@@ -70,6 +71,7 @@ slots = ["facts"]
 
 LOOK_SECONDS = 0.05
 SETTLE_SECONDS = 120.0
+STILL_SECONDS = 60.0
 PORTIONS_PER_SECOND = 10
 OPEN = ("waiting", "signed", "accepted", "admitted")
 
@@ -239,17 +241,26 @@ class Live:
         """Tell whether everything that was queued is proven, or refused."""
         return all(not any(self.look(member).sent.get(state) for state in OPEN) for member in ("vn", "jp"))
 
-    def settle(self, seconds: float = SETTLE_SECONDS) -> None:
-        """Return when everything that was queued is proven and has arrived; fail if that takes too long."""
+    def settle(self, seconds: float = STILL_SECONDS) -> None:
+        """Return when all that was queued is proven and has arrived; fail if nothing moves any more."""
 
-        def settled() -> bool:
-            return self.all_said() and all(self.files(member) >= len(self.owed[member]) for member in MEMBERS)
+        before, moved_at = None, time.monotonic()
 
-        if not self.until(settled, seconds):
-            states = {member: (self.look(member).sent, self.files(member)) for member in MEMBERS}
-            raise AssertionError(
-                f"after {seconds:.0f} s: {states}, owed { {m: len(o) for m, o in self.owed.items()} }"
-            )
+        def settled_or_still() -> bool:
+            nonlocal before, moved_at
+            now = [(self.look(member).sent, self.files(member)) for member in MEMBERS]
+            if now != before:
+                before, moved_at = now, time.monotonic()
+            return self.settled() or time.monotonic() - moved_at > seconds
+
+        self.until(settled_or_still, math.inf)
+        if not self.settled():
+            owed = {member: len(marks) for member, marks in self.owed.items()}
+            raise AssertionError(f"nothing moved for {seconds:.0f} s: {before}, owed {owed}")
+
+    def settled(self) -> bool:
+        """Tell whether everything that was queued is proven and has arrived."""
+        return self.all_said() and all(self.files(member) >= len(self.owed[member]) for member in MEMBERS)
 
     def in_topics(self) -> Found:
         """Count by the hub's own bytes, by mark; statements and marks must tell the same."""

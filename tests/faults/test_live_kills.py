@@ -76,6 +76,8 @@ def test_whoever_is_killed_however_often_everything_arrives_once(victim: str, tm
 # --- controls -----------------------------------------------------------------------------------------
 
 MOST_CONTROL_KILLS = 10
+MOMENT_SECONDS = 0.2
+"""After something was seen to be under way."""
 
 CONTROLS = {
     "forgets": ("hub", "doubled"),
@@ -101,7 +103,13 @@ def broken_run(folder: Path, kind: str) -> tuple[Found, Row]:
         with live.load(PER_SECOND):
             # What is lost shows when the load is over: until then it may be under way.
             while number != "lost" and not getattr(count(), number) and kills < MOST_CONTROL_KILLS:
-                time.sleep(moments.uniform(0.2, LONGEST_LIFE_SECONDS))
+                files = live.files("nl")
+                assert live.until(
+                    lambda files=files: (
+                        live.look("vn").sent.get("accepted", 0) > 0 and live.files("nl") > files
+                    )  # type: ignore[misc]
+                )
+                time.sleep(moments.uniform(0, MOMENT_SECONDS))
                 live[name].kill()
                 live.start(name)
                 kills += 1

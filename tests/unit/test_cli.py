@@ -77,6 +77,8 @@ def test_the_table_says_what_the_commands_say(name: str) -> None:
         (ExceptionGroup("both", [ValueError("x"), BadSignature("no")]), None, None),
         (ExceptionGroup("both", [ExceptionGroup("in", [BadSignature("no")])]), "bad-signature", Exit.FAILED),
         (FileNotFoundError(2, "No such file or directory", "x.json"), "file", Exit.USAGE),
+        (OSError(28, "No space left on device", "x.json"), "unavailable", Exit.UNAVAILABLE),
+        (OSError(30, "Read-only file system", "x.json"), "unavailable", Exit.UNAVAILABLE),
     ],
 )
 def test_an_error_is_three_lines_and_an_exit_code(

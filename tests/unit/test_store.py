@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,13 +15,14 @@ import pytest
 
 from adapters.draft import Draft
 from adapters.outgoing import Outgoing, Statement, Stream
-from adapters.store import MAX_ALARMS, Store, StoreUnavailable
-from adapters.tables import FORMAT
+from adapters.store import APPLICATION, MAX_ALARMS, Store, StoreUnavailable
+from adapters.tables import FORMAT, STEPS
 from broker.core.errors import BadConfiguration
 from broker.core.model import Region, Tlp
 
 REGION = Region.ASIA_PACIFIC
 AT = 1_790_000_000_000
+NOBODY = 65534
 
 
 def draft(source: str | None = None) -> Draft:
@@ -128,6 +132,63 @@ def test_a_store_where_no_file_can_be_is_unavailable(tmp_path: Path) -> None:
         Store.open(tmp_path / "missing" / "node.db")
     with pytest.raises(StoreUnavailable):
         Store.open(tmp_path / "missing" / "node.db", sole=True)
+
+
+@pytest.fixture
+def read_only() -> Iterator[Path]:
+    """A store in a folder in which this process can write nothing; root becomes nobody for that time."""
+    folder = Path(tempfile.mkdtemp(prefix="halong-read-only-"))
+    Store.open(folder / "node.db").close()
+    (folder / "node.db").chmod(0o444)
+    folder.chmod(0o555)
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield folder / "node.db"
+    finally:
+        os.seteuid(was)
+        folder.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+def test_a_store_can_be_looked_into_while_its_node_writes(path: Path) -> None:
+    with Store.open(path, sole=True) as node, Store.open_to_read(path) as reader:
+        Outgoing(node).enqueue([draft()], AT)
+        assert Outgoing(reader).counts() == {"waiting": 1}
+        with pytest.raises(StoreUnavailable, match="SQLITE_READONLY"):
+            Outgoing(reader).enqueue([draft()], AT)
+
+
+def test_a_copy_in_a_place_that_cannot_be_written_can_be_looked_into(read_only: Path) -> None:
+    with Store.open_to_read(read_only) as reader:
+        assert Outgoing(reader).counts() == {}
+
+
+def test_looking_into_a_store_of_an_earlier_version_brings_it_up_to_date(path: Path) -> None:
+    earlier = sqlite3.connect(path)
+    earlier.execute(f"PRAGMA application_id = {APPLICATION}")
+    earlier.executescript(STEPS[0])
+    earlier.execute("PRAGMA user_version = 1")
+    earlier.close()
+
+    with Store.open_to_read(path) as reader:
+        assert reader.rows("PRAGMA user_version") == [(FORMAT,)]
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_a_store_whose_pages_are_garbled_is_said_to_be_damaged(path: Path, place: float) -> None:
+    with Store.open(path) as store:
+        Outgoing(store).enqueue([draft(f"row {number} {'x' * 200}") for number in range(500)], AT)
+    data = bytearray(path.read_bytes())
+    page = round(len(data) * place) // 4096 * 4096
+    data[page : page + 4096] = b"\xa5" * 4096
+    path.write_bytes(data)
+
+    with pytest.raises(BadConfiguration, match="damaged"), Store.open_to_read(path) as reader:  # noqa: PT012
+        Outgoing(reader).listed(limit=1000)
+        Outgoing(reader).counts()
+        reader.rows("PRAGMA integrity_check")
 
 
 def test_a_second_node_is_refused_and_commands_are_not(path: Path) -> None:
