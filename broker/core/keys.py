@@ -79,6 +79,9 @@ class PublicKey:
         label = b"halong/key/1\0" + self.algorithm.value.encode() + b"\0"
         object.__setattr__(self, "id", sha256(label + self.raw).digest())
 
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     @classmethod
     def of_raw(cls, raw: bytes) -> PublicKey:
         """Return the key; its length tells the algorithm.

@@ -122,7 +122,7 @@ def _parts(data: bytes) -> Sign1 | None:
                 proof, at = _read_proof(data, at)
             else:
                 return None
-        if not is_ascending(keys) or data[at : at + 1] != _NULL:
+        if (pairs > 1 and not is_ascending(keys)) or data[at : at + 1] != _NULL:
             return None
         signature, at = _read_bytes(data, at + 1)
     except (_OtherForm, NotCanonical):

@@ -1,1 +1,1 @@
-"""The ladder of trust: what each step between a raw append and a verified delivery costs."""
+"""Speed, as ratios against a baseline of the same run: the goals one by one, and the ladder of trust."""

@@ -1,211 +1,127 @@
-"""Climb the ladder of trust and print what each rung costs, as a share of the raw append of the same run.
+"""Measure everything that has a goal, and the ladder of trust, as ratios against baselines of the same run.
 
-    python -m tests.bench [--notices N] [--json]
+    python -m tests.bench [--quick] [--only ROW] [--json] [--write] [--large] [--without-kafka]
 
-Machines are noisy: compare the ratios of one run, not figures of two.  Nothing here fails on time.
+Machines are noisy: compare the ratios of one run, not the figures of two.  Nothing here fails on time.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
-import platform
-import sqlite3
+import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
+from rich.console import Console
+
 from broker import telemetry
-from broker.core.agreements import Context
-from broker.core.catalogue import Catalogue
-from broker.core.delivery import open_delivery
-from broker.core.index import Index
-from broker.core.merkle import Tree, leaf_hash
-from broker.core.model import Delivery, Envelope
-from broker.core.notice import open_envelope, read_envelope
-from broker.core.records import decode, encode, framed
-from broker.core.signing import sign_batch
-from broker.log import Partition, Record, Topic, open_log
-from tests.world import NETWORK, SIGHTING, World, sighting
+from tests.bench import (
+    chart,
+    committing,
+    deciding,
+    fanout,
+    feed,
+    gate,
+    growth,
+    ladder,
+    latency,
+    report,
+    rows,
+    sequencing,
+    starting,
+)
+from tests.bench.ladder import Rung
+from tests.bench.rows import Row
+from tests.bench.setting import Setting, cluster
 
-BATCH = 64
-MEMBERS = 186
-AGREEMENTS = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Rung:
-    """One step: how many of what in how many seconds."""
-
-    name: str
-    count: int
-    seconds: float
-
-    @property
-    def rate(self) -> float:
-        """How many a second."""
-        return self.count / self.seconds
-
-
-class Ladder:
-    """The rungs climbed so far."""
-
-    def __init__(self) -> None:
-        self.rungs: list[Rung] = []
-
-    @contextmanager
-    def rung(self, name: str, count: int) -> Iterator[None]:
-        """Time what is inside."""
-        started = time.perf_counter()
-        yield
-        self.rungs.append(Rung(name, count, time.perf_counter() - started))
+PARTS: dict[str, Callable[[Setting], Iterator[Row]]] = {
+    "gateway batch-signature": gate.rows,
+    "decide": deciding.rows,
+    "commit": committing.rows,
+    "dispatch": fanout.rows,
+    "sequence": sequencing.rows,
+    "latency": latency.rows,
+    "feed": feed.rows,
+    "growth": growth.rows,
+    "start": starting.rows,
+}
+LADDER = "ladder"
+NAMES = [name for names in PARTS for name in names.split()] + [LADDER]
 
 
-def raw_append(folder: Path, values: list[bytes]) -> None:
-    """Store the values with the durability of the log, and nothing else."""
-    base = sqlite3.connect(folder / "raw.db", isolation_level=None)
-    base.executescript(
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE r (id INTEGER PRIMARY KEY, k, v)"
-    )
-    for start in range(0, len(values), 1024):
-        base.execute("BEGIN IMMEDIATE")
-        base.executemany(
-            "INSERT INTO r (k, v) VALUES (?, ?)", ((v[:32], v) for v in values[start : start + 1024])
-        )
-        base.execute("COMMIT")
-    base.close()
-
-
-async def log_append(folder: Path, values: list[bytes]) -> None:
-    """Store the same values through the log."""
-    partition = Partition("bench")
-    async with open_log(f"sqlite://{folder}/bench.db") as log:
-        await log.create([Topic(partition.topic)])
-        for start in range(0, len(values), 1024):
-            await log.append([Record(partition, value[:32], value) for value in values[start : start + 1024]])
-
-
-def checks(ladder: Ladder, world: World, envelopes: list[bytes]) -> None:
-    """Everything that the gateway checks, notice by notice, signed one by one and in batches."""
-    directory, catalogue, at = world.source.load(), Catalogue([SIGHTING]), world.clock.now()
-    with ladder.rung("+ decoded strictly", len(envelopes)):
-        arrived = [read_envelope(data) for data in envelopes]
-    with ladder.rung("+ signature, digests and values checked", len(envelopes)):
-        for each in arrived:
-            open_envelope(each, directory, catalogue, NETWORK, at, complete=True)
-    whole = [each.envelope for each in arrived]
-    batched = [
-        encode(Envelope(one.header, signature, one.disclosures, (), ()))
-        for start in range(0, len(whole) - BATCH + 1, BATCH)
-        for chunk in [whole[start : start + BATCH]]
-        for one, signature in zip(
-            chunk,
-            sign_batch([each.header for each in chunk], NETWORK, world.people["m0"].signer),
-            strict=True,
-        )
-    ]
-    with ladder.rung(f"the same, signed {BATCH} at a time", len(batched)):
-        for data in batched:
-            open_envelope(read_envelope(data), directory, catalogue, NETWORK, at, complete=True)
-
-
-def decisions(ladder: Ladder, folder: Path, count: int) -> None:
-    """Who gets a notice, of 186 members under 300 agreements."""
-    world = World(folder, *(f"m{number}" for number in range(MEMBERS)))
-    for number in range(AGREEMENTS):
-        giver, receiver = number % MEMBERS, (number * 7 + 1 + number // MEMBERS) % MEMBERS
-        if giver != receiver:
-            world.agree(f"m{giver}", f"m{receiver}", name=f"agreement-{number}")
-    index = Index(world.source.load())
-    headers = [read_envelope(world.compose(f"m{number}", sighting())).header for number in range(MEMBERS)]
-    context = Context(world.clock.now(), {})
-    with ladder.rung(f"decided for {MEMBERS} members, {AGREEMENTS} agreements", count):
-        for number in range(count):
-            index.shares(headers[number % MEMBERS], context)
-
-
-def tree(ladder: Ladder, count: int) -> None:
-    """Leaves hashed and added, with the root after every thousand."""
-    entries = [b"\x03" + number.to_bytes(32, "big") for number in range(count)]
-    kept = Tree()
-    with ladder.rung("leaves added to the tree", count):
-        for number, entry in enumerate(entries):
-            kept.append(leaf_hash(entry))
-            if number % 1000 == 0:
-                kept.root()
-
-
-async def travels(ladder: Ladder, folder: Path, count: int, receivers: int) -> None:
-    """From the gateway's door to deliveries under a checkpoint, then verified by the receiver."""
-    world = World(folder, *(f"m{number}" for number in range(receivers + 1)))
-    for number in range(1, receivers + 1):
-        world.agree("m0", f"m{number}", slots=["facts", "persons"])
-    async with world:
-        envelopes = [world.compose("m0", sighting(person="a person")) for _ in range(count)]
-        with ladder.rung(f"gateway to checkpoint, {receivers} receivers", count):
-            for start in range(0, count, 256):
-                await world.send("m0", *envelopes[start : start + 256])
-            await world.settle()
-        raws = [received.raw for received in await world.deliveries("m1")]
-    directory = world.source.load()
-    with ladder.rung("verified again by a receiver", len(raws)):
-        for raw in raws:
-            open_delivery(decode(Delivery, raw), "m1", directory, world.catalogue, NETWORK)
-
-
-def climb(count: int) -> Ladder:
-    """Return the whole ladder for `count` notices."""
-    ladder = Ladder()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        world = World(folder / "signer", "m0")
-        envelopes = [world.compose("m0", sighting(person="a person")) for _ in range(count)]
-        values = [framed(Envelope, data) for data in envelopes]
-        with ladder.rung("raw append (SQLite, executemany, same durability)", count):
-            raw_append(folder, values)
-        with ladder.rung("through the log", count):
-            asyncio.run(log_append(folder, values))
-        checks(ladder, world, envelopes)
-        decisions(ladder, folder / "many", count)
-        tree(ladder, count * 20)
-        for receivers in (1, 4):
-            part = folder / f"travel-{receivers}"
-            part.mkdir()
-            asyncio.run(travels(ladder, part, count, receivers))
-    return ladder
-
-
-def main() -> None:
-    """Climb and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--notices", type=int, default=5000)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    with Path(os.devnull).open("w") as nowhere:
+def main() -> int:
+    """Measure what the command line asks for."""
+    options = _options()
+    console = Console(stderr=True)
+    found: list[Row] = []
+    rungs: list[Rung] = []
+    only = set(options.only or NAMES)
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        tempfile.TemporaryDirectory(prefix="halong-bench-") as scratch,
+        cluster(Path(scratch), wanted=not options.without_kafka) as (kafka, why_not),
+    ):
         telemetry.configure(stream=nowhere)
-        rungs = climb(options.notices).rungs
-    base = rungs[0].rate
+        setting = Setting(
+            folder=Path(scratch),
+            kafka=kafka,
+            quick=options.quick,
+            latency_notices=300 if options.quick else options.latency_notices,
+            growth=_growth(options),
+        )
+        for names, part in PARTS.items():
+            if only.isdisjoint(names.split()):
+                continue
+            with console.status(f"measuring {names} …"):
+                found += part(setting)
+        if LADDER in only:
+            with console.status("climbing the ladder …"):
+                rungs += ladder.climb(setting)
+    note = why_not if kafka is None else f"{kafka.version}, one node, from {kafka.origin}"
     if options.json:
         print(
             json.dumps(
-                [
-                    {"name": r.name, "per_second": round(r.rate), "of_raw": round(r.rate / base, 4)}
-                    for r in rungs
-                ]
+                {
+                    "machine": report.machine(),
+                    "kafka": note,
+                    "rows": rows.as_json(found),
+                    "ladder": [asdict(rung) for rung in rungs],
+                }
             )
         )
-        return
-    machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
-    print(f"{machine}, {options.notices} notices")
-    print(f"{'rung':52} {'per second':>11} {'µs each':>9} {'of raw':>8}")
-    for rung in rungs:
-        print(f"{rung.name:52} {rung.rate:11,.0f} {1e6 / rung.rate:9,.1f} {rung.rate / base:8.1%}")
+    else:
+        shown = Console()
+        shown.print(rows.table(found, report.machine()), report.ladder_table(rungs), sep="\n")
+        shown.print(f"Kafka: {note}")
+    if options.write:
+        report.write_document(found, rungs, note)
+        chart.draw(report.CHART, rungs, f"What each rung costs.  {report.machine()}")
+    return 0
+
+
+def _growth(options: argparse.Namespace) -> tuple[int, int]:
+    if options.large:
+        return 100_000, 10_000_000
+    return (10_000, 100_000) if options.quick else (100_000, 1_000_000)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of everything")
+    parser.add_argument("--only", action="append", choices=NAMES, help="one part; may be given often")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--write", action="store_true", help="put the results into docs/speed.md, with a chart"
+    )
+    parser.add_argument("--large", action="store_true", help="let the log grow to 10,000,000 leaves")
+    parser.add_argument("--latency-notices", type=int, default=3_000, help="how many travel one by one")
+    parser.add_argument("--without-kafka", action="store_true")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

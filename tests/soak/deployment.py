@@ -53,12 +53,14 @@ class Deployment:
         receivers: How many members are entitled.
         nodes: How many of them run a node.
         channels: The part of `member.toml` that says where a receiver's deliveries go.
+        log: The hub's log.
     """
 
     folder: Path
     receivers: int
     nodes: int
     channels: str = "[channels]"
+    log: str = "sqlite:///log.db"
     farm: Farm = field(default_factory=Farm)
 
     @property
@@ -90,7 +92,7 @@ class Deployment:
         now = time.time_ns() // 1_000_000
         self.folder.mkdir(parents=True, exist_ok=True)
         members = [PUBLISHER, *(f"receiver{number}" for number in range(self.receivers))]
-        plan = HubPlan(network=NETWORK, host=HOST, port=free_port(), name=HOST, health_port=free_port())
+        plan = HubPlan(NETWORK, HOST, free_port(), HOST, free_port(), self.log)
         hub = self.path("hub")
         hub_folder.make_hub(hub, plan, now)
         for name in members:

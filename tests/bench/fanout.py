@@ -1,0 +1,130 @@
+"""The dispatcher, fan-out 4: beside a plain loop that writes the same bytes in the same transactions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from broker.log import Partition, Record, Topic, open_log
+from broker.log.topics import hub_topics
+from broker.services.dispatcher import BATCH as AT_ONCE
+from tests.bench.measure import seconds_of
+from tests.bench.noting import Commits, NotingLog, run_until
+from tests.bench.rows import Figure, Goal, Row
+from tests.bench.setting import BareFile, Setting, envelopes, signed_together
+from tests.world import World
+
+COUNT = 8_192
+RECEIVERS = 4
+GROUP = "plain"
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    """Yield how fast notices become deliveries, on each engine."""
+    count = max(setting.some(COUNT) // AT_ONCE * AT_ONCE, 4 * AT_ONCE)
+    for engine, url in setting.urls():
+        commits = asyncio.run(_dispatched(setting, url, count))
+        if engine == "Kafka":
+            plain = asyncio.run(_plain_kafka(setting.kafka_url(), commits.results)).rate
+            goal, beside = Goal("ratio", least=0.5, said="≥ 50 %"), "a plain transactional loop, same bytes"
+        else:
+            plain = _plain_sqlite(setting, commits.results)
+            goal, beside = None, "a bare loop, same bytes"
+        yield Row(
+            f"dispatch-{engine.lower()}",
+            f"dispatcher, fan-out {RECEIVERS}, {engine}",
+            Figure(commits.rate, "/s"),
+            f"{beside}: {plain:,.0f}/s",
+            commits.rate / plain,
+            goal=goal,
+        )
+
+
+async def _dispatched(setting: Setting, url: str, count: int) -> Commits:
+    commits = Commits()
+    world = World(
+        setting.fresh("dispatch"),
+        *(f"m{number}" for number in range(RECEIVERS + 1)),
+        url=url,
+        wrap=lambda service, log: NotingLog(log, commits) if service == "dispatcher" else log,
+    )
+    for number in range(1, RECEIVERS + 1):
+        world.agree("m0", f"m{number}", slots=["facts", "persons"])
+    given = signed_together(world, envelopes(world, count))
+    async with world:
+        world.stop_services()
+        for start in range(0, count, AT_ONCE):
+            await world.gateway.publish("m0", given[start : start + AT_ONCE])
+        await run_until(world.dispatcher.run, commits, count)
+    assert sum(len(results) for results in commits.results) > count * (RECEIVERS + 1)
+    return commits
+
+
+def _plain_sqlite(setting: Setting, results: Sequence[Sequence[Record]]) -> float:
+    bare = BareFile(setting.fresh("plain"))
+    values = [[record.value for record in each] for each in results]
+
+    def loop() -> None:
+        for each in values:
+            bare.append(each, len(each))
+
+    seconds = seconds_of(loop)
+    bare.close()
+    return len(results) * AT_ONCE / seconds
+
+
+async def _plain_kafka(url: str, results: Sequence[Sequence[Record]]) -> Commits:
+    """Read, and write what the dispatcher wrote: aiokafka's own consumer and producer, and nothing else."""
+    source = Partition("notices.plain")
+    receivers = [f"m{number}" for number in range(RECEIVERS + 1)]
+    async with open_log(url) as log:
+        await log.create([*hub_topics(receivers), Topic(source.topic)])
+        for _ in results:
+            await log.append([Record(source, b"%d" % number, bytes(600)) for number in range(AT_ONCE)])
+    _, _, rest = url.partition("://")
+    bootstrap, _, prefix = rest.partition("/")
+    there = TopicPartition(f"{prefix}.{source.topic}", 0)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=f"{prefix}.{GROUP}",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+    )
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, transactional_id=f"{prefix}.{GROUP}", linger_ms=0
+    )
+    commits = Commits()
+    async with consumer, producer:
+        consumer.assign([there])
+        consumer.seek(there, 0)
+        for each in results:
+            taken = 0
+            while taken < AT_ONCE:
+                found = await consumer.getmany(there, max_records=AT_ONCE - taken)
+                taken += sum(map(len, found.values()))
+            async with producer.transaction():
+                await _send(producer, prefix, each)
+                place = await consumer.position(there)
+                await producer.send_offsets_to_transaction({there: place}, f"{prefix}.{GROUP}")
+            commits.note(taken, each)
+    return commits
+
+
+async def _send(producer: AIOKafkaProducer, prefix: str, records: Sequence[Record]) -> None:
+    by_topic: dict[str, list[Record]] = {}
+    for record in records:
+        by_topic.setdefault(record.partition.topic, []).append(record)
+    sent = []
+    for topic, own in by_topic.items():
+        batch = producer.create_batch()
+        for record in own:
+            if batch.append(key=record.key, value=record.value, timestamp=None) is None:
+                sent.append(await producer.send_batch(batch, f"{prefix}.{topic}", partition=0))
+                batch = producer.create_batch()
+                batch.append(key=record.key, value=record.value, timestamp=None)
+        sent.append(await producer.send_batch(batch, f"{prefix}.{topic}", partition=0))
+    await asyncio.wait(sent)
+    for each in sent:
+        each.result()
