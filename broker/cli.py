@@ -35,6 +35,9 @@ DEVELOP = "Develop"
 COMMANDS: Mapping[str, Entry] = {
     "publish": Entry(PUBLISH, "adapters.commands.publish", "Sign notices and send them: files, or a table."),
     "feed": Entry(PUBLISH, "adapters.commands.feed", "Show what arrived at this node."),
+    "outbox": Entry(
+        PUBLISH, "adapters.commands.outbox", "Carry notices of a node without network, by stick."
+    ),
     "inspect": Entry(PUBLISH, "adapters.commands.inspect", "Check a notice in a file; needs no hub."),
     "init": Entry(RUN, "broker.commands.init", "Make the folder of a hub or a member: keys, settings."),
     "hub": Entry(RUN, "broker.commands.hub", "Run the hub; admit members."),

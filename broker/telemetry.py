@@ -156,6 +156,11 @@ def configure(*, as_json: bool = True, stream: TextIO | None = None, verbose: bo
     root.setLevel(logging.WARNING)
 
 
+def quiet() -> None:
+    """Write no lines: for commands, whose answer says it all; alarms stay in the store."""
+    _configure(structlog.processors.JSONRenderer(), lambda: sys.stderr, logging.CRITICAL)
+
+
 def _configure(renderer: Processor, stream: Callable[[], TextIO], level: int) -> None:
     structlog.configure(
         processors=[

@@ -42,7 +42,7 @@ def member(context: click.Context, folder: Path) -> None:
     from adapters.api.token import TOKEN_FILE
     from adapters.configuration import load_node_config
     from adapters.node import run_node
-    from broker.running import run_until_stopped
+    from broker.running import READY, run_until_stopped, tell_manager
     from broker.telemetry import configure
 
     config = load_node_config(folder)
@@ -50,6 +50,7 @@ def member(context: click.Context, folder: Path) -> None:
 
     def ready(port: int) -> None:
         say(f"ready  {config.member} of {config.network}  health 127.0.0.1:{port}")
+        tell_manager(READY)
 
     def answers(port: int) -> None:
         say(f"api    http://127.0.0.1:{port}  token in {config.root / TOKEN_FILE}")
@@ -103,3 +104,38 @@ def join(welcome: Path, folder: Path, yes: bool, as_json: bool) -> None:
     say(f"{done} {checked.member} of {checked.network}")
     if first:
         note(f"next: halong doctor --dir {folder}, then halong member --dir {folder}")
+
+
+@member.command(
+    "carrier",
+    cls=Command,
+    examples=[
+        "halong member carrier carrier --dir vn",
+        "halong member carrier /media/stick/carrier --dir vn",
+    ],
+)
+@click.argument("carrier", type=click.Path(file_okay=False, path_type=Path))
+@dir_option
+@json_option
+def carrier(carrier: Path, folder: Path, as_json: bool) -> None:
+    """Make a CARRIER for a node without network: a folder with a transport key of its own, and no other.
+
+    It goes to a machine with network, and takes the node's sticks to the hub (docs/offline.md).  Whoever has
+    it can carry, and lose, but sign nothing; the hub's operator admits it as a further machine of the member.
+    """
+    from adapters.configuration import load_node_config
+    from adapters.member_folder import REQUEST_FILE
+    from adapters.offline import make_carrier
+    from broker.clock import SystemClock
+    from broker.directory.joining import fingerprint
+
+    config = load_node_config(folder)
+    request = make_carrier(carrier, config, SystemClock().now())
+    path = carrier / REQUEST_FILE
+    if as_json:
+        answer({"member": config.member, "request": str(path), "fingerprint": fingerprint(request)})
+        return
+    say(f"{style('made', fg='green')} a carrier for {config.member} in {carrier}")
+    say(f"  request to admit   {path}")
+    say(f"  fingerprint        {fingerprint(request)}")
+    note("next: the hub's operator runs `halong hub admit`, then: halong member join WELCOME --dir CARRIER")

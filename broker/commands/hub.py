@@ -68,7 +68,7 @@ def hub(
         return
     from broker.configuration import load_hub_config
     from broker.hub import Ports, run_hub
-    from broker.running import run_until_stopped
+    from broker.running import READY, run_until_stopped, tell_manager
     from broker.telemetry import configure
 
     config = load_hub_config(folder).at(port, health_port)
@@ -77,6 +77,7 @@ def hub(
     def ready(ports: Ports) -> None:
         members = f"{config.listen.host}:{ports.members}"
         say(f"ready  {config.network}  members {members}  health 127.0.0.1:{ports.health}")
+        tell_manager(READY)
 
     run_until_stopped(run_hub(config, set(only) or None, ready))
 
@@ -125,8 +126,10 @@ def admit(request: Path, folder: Path, output: Path | None, yes: bool, as_json: 
         note(line)
     confirm(f"Admit {member.id}?", yes=yes)
     hub_folder.admit(folder, applicant, SystemClock().now())
-    output = output or folder / "welcomes" / f"{member.id}.json"
-    welcome = write_welcome(hub_folder.welcome(folder, member.id))
+    made = hub_folder.welcome(folder, member.id, member.transport_keys[0].id)
+    carrier = hub_folder.is_further(folder, member)
+    output = output or folder / "welcomes" / f"{member.id}{'-carrier' if carrier else ''}.json"
+    welcome = write_welcome(made)
     write_whole(output, welcome)
     if as_json:
         answer({"member": member.id, "welcome": str(output), "fingerprint": fingerprint(welcome)})

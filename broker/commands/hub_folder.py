@@ -7,11 +7,12 @@ people type are `init`, `hub`; the demo and tests use the same functions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from broker.configuration import HUB_FILE, HubConfig, load_hub_config
 from broker.core.clauses import Agreement
+from broker.core.directory import Member, TransportKey
 from broker.core.errors import BadConfiguration, HalongError
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.note import LogSigner
@@ -116,16 +117,18 @@ def directory_of(config: HubConfig) -> FolderDirectory:
 def admit(folder: Path, applicant: Applicant, now: int) -> None:
     """Issue the applicant's certificate and list it in the directory; admitting it again does no harm.
 
+    A member that is listed may ask for a further transport key, with its key for notices: for a machine
+    that carries for it, such as `halong member carrier` makes.
+
     Raises:
         BadConfiguration: Another member has that name, or the directory would not hold together.
     """
     config = load_hub_config(folder)
     source, member = directory_of(config), applicant.member
     listed = source.load().members.get(member.id)
-    if listed is not None and (listed.keys, listed.transport_keys) != (member.keys, member.transport_keys):
-        raise BadConfiguration(
-            "the directory lists a member of this name with other keys", field=f"members/{member.id}.toml"
-        )
+    (key,) = member.transport_keys
+    if listed is not None:
+        _check_further(listed, member, now)
     certificate = issue(
         applicant.csr,
         config.network,
@@ -133,15 +136,55 @@ def admit(folder: Path, applicant: Applicant, now: int) -> None:
         (folder / AUTHORITY_KEY).read_bytes(),
         now,
     )
-    write_whole(folder / ISSUED / f"{member.id}.pem", certificate)
-    if listed is None:
-        written = source.write_member(member)
-        try:
-            source.load()
-        except HalongError:
-            # As it was: a running hub must not find a directory that it cannot use.
+    write_whole(_issued(folder, member.id, None if _is_first(listed, key) else key.id), certificate)
+    if listed is None or key.id not in {each.id for each in listed.transport_keys}:
+        _list(source, member if listed is None else _with_key(listed, key), listed)
+
+
+def _check_further(listed: Member, asking: Member, now: int) -> None:
+    """Let a request pass that is of the member that is listed."""
+    # 1. It is signed with a key for notices that is the member's, and still counts.
+    (signing,) = asking.keys
+    if not any(each.id == signing.id and each.valid_at(now) for each in listed.keys):
+        raise BadConfiguration(
+            "the directory lists a member of this name with other keys", field=f"members/{asking.id}.toml"
+        )
+    # 2. The transport key was not taken from it meanwhile: an old request does not bring it back.
+    (key,) = asking.transport_keys
+    if any(each.id == key.id and not each.valid_at(now) for each in listed.transport_keys):
+        raise BadConfiguration("the transport key does not count any more", field=f"members/{asking.id}.toml")
+
+
+def is_further(folder: Path, applicant: Member) -> bool:
+    """Say whether the applicant's transport key is a further one of a member that is listed."""
+    listed = directory_of(load_hub_config(folder)).load().members.get(applicant.id)
+    return not _is_first(listed, applicant.transport_keys[0])
+
+
+def _is_first(listed: Member | None, key: TransportKey) -> bool:
+    return listed is None or key.id == next((each.id for each in listed.transport_keys), key.id)
+
+
+def _with_key(member: Member, key: TransportKey) -> Member:
+    return replace(member, transport_keys=(*member.transport_keys, key))
+
+
+def _list(source: FolderDirectory, member: Member, before: Member | None) -> None:
+    written = source.write_member(member)
+    try:
+        source.load()
+    except HalongError:
+        # As it was: a running hub must not find a directory that it cannot use.
+        if before is None:
             written.unlink()
-            raise
+        else:
+            source.write_member(before)
+        raise
+
+
+def _issued(folder: Path, member: str, key: bytes | None = None) -> Path:
+    """Return where a member's certificate is: the first one's, or that of a further transport key."""
+    return folder / ISSUED / (f"{member}.pem" if key is None else f"{member}.{key.hex()[:16]}.pem")
 
 
 def parties_of(folder: Path, agreement: Agreement, named: Sequence[str]) -> list[str]:
@@ -173,14 +216,17 @@ def agree(folder: Path, text: bytes, parties: Sequence[str]) -> None:
     source.load()
 
 
-def welcome(folder: Path, member: str) -> Welcome:
+def welcome(folder: Path, member: str, key: bytes | None = None) -> Welcome:
     """Return the welcome of a member that was admitted, with the directory of now.
+
+    `key` is the transport key that it is for, if that is a further one of the member's.
 
     Raises:
         BadConfiguration: It was not, or the directory cannot be used.
     """
     config = load_hub_config(folder)
-    issued = folder / ISSUED / f"{member}.pem"
+    further = None if key is None else _issued(folder, member, key)
+    issued = further if further is not None and further.exists() else _issued(folder, member)
     if not issued.exists():
         raise BadConfiguration("no certificate was issued to this member: admit it first", field=member)
     source = directory_of(config)

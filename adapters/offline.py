@@ -1,0 +1,117 @@
+"""The folder of a node without network, and of its carrier, as commands use them.
+
+The node's folder has its keys and is worked on by commands alone; it is held like a running node's, so that
+nothing else signs meanwhile.  The carrier's has a transport key of its own and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from adapters.channels import Closes
+from adapters.client import HttpHub, pinned_context
+from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
+from adapters.member_folder import MEMBER_TOML, REQUEST_FILE
+from adapters.node import Node, directory_source, load_identity, make_channels
+from adapters.stick_carrier import Carrier
+from adapters.stick_hub import StickHub
+from adapters.stick_node import StickNode
+from adapters.store import Store
+from broker.clock import Clock, SystemClock
+from broker.core.directory import Member, MemberKey, TransportKey, Use
+from broker.core.errors import BadConfiguration
+from broker.core.keys import Algorithm, PrivateKey
+from broker.directory.certificates import key_digest, make_request
+from broker.directory.joining import write_request
+from broker.files import make_private_folder, write_key, write_whole
+from schemas import load_catalogue
+
+STICK_FOLDER = Path("stick")
+ANSWER_SECONDS = 60.0
+
+
+@asynccontextmanager
+async def open_offline(config: NodeConfig, clock: Clock | None = None) -> AsyncIterator[StickNode]:
+    """Open a node without network, as the one process that may hold it.
+
+    Raises:
+        BadConfiguration: Configuration, keys or directory cannot be used, or the node runs.
+        StoreUnavailable: Its store cannot be opened.
+    """
+    address = config.joined
+    identity = load_identity(config)
+    with Store.open(config.store_path, sole=True) as store:
+        hub = StickHub(store)
+        channels = make_channels(config)
+        node = Node(
+            store,
+            hub,
+            directory_source(config),
+            load_catalogue(),
+            channels,
+            identity,
+            address.log_key,
+            clock or SystemClock(),
+        )
+        await node.directories.newest()
+        try:
+            yield StickNode(node, hub, config.member, config.network)
+        finally:
+            for channel in channels:
+                if isinstance(channel, Closes):
+                    await channel.close()
+
+
+@asynccontextmanager
+async def open_carrier(config: NodeConfig) -> AsyncIterator[Carrier]:
+    """Open a carrier: whoever has the member's transport identity and reaches the hub.
+
+    Raises:
+        BadConfiguration: The configuration or a file of the transport identity cannot be used.
+    """
+    address = config.joined
+    context = pinned_context(
+        bytes.fromhex(address.pin),
+        config.path(config.keys.certificate),
+        config.path(config.keys.tls),
+        config.path(address.authority),
+    )
+    async with HttpHub(address.url, context, seconds=ANSWER_SECONDS) as hub:
+        yield Carrier(hub, config.path(STICK_FOLDER), config.member, config.network)
+
+
+def make_carrier(folder: Path, node: NodeConfig, now: int) -> bytes:
+    """Make a carrier's folder for a node: a transport key, and the member's signed request to admit it.
+
+    The request is one to join: the member's key for notices, which it has, and another transport key.
+
+    Raises:
+        BadConfiguration: There is something already, or the node's folder cannot be used.
+    """
+    if (folder / MEMBER_FILE).exists() or (folder / "keys").exists():
+        raise BadConfiguration("there is a member or a carrier here already", field=str(folder))
+    me = directory_source(node).load().members.get(node.member)
+    if me is None:
+        raise BadConfiguration("the directory does not list this member yet", field=node.member)
+    sign, tls = (
+        PrivateKey.from_pem(node.path(node.keys.sign).read_bytes()),
+        PrivateKey.generate(Algorithm.ESP256),
+    )
+    asking = Member(
+        id=me.id,
+        name=me.name,
+        member_class=me.member_class,
+        regions=me.regions,
+        keys=(MemberKey(sign.public.id, Use.SIGN, sign.public, now),),
+        transport_keys=(TransportKey(key_digest(tls.to_pem()), now),),
+    )
+    request = write_request(node.network, asking, make_request(node.network, me.id, tls.to_pem()), sign)
+    make_private_folder(folder / "keys")
+    write_key(folder / "keys/tls.pem", tls.to_pem())
+    write_whole(folder / REQUEST_FILE, request)
+    text = MEMBER_TOML.format(member=me.id, network=node.network, region=me.regions[0].slug, health_port=0)
+    write_whole(folder / MEMBER_FILE, f"# A carrier: it has no key for notices, and runs no node.\n{text}")
+    load_node_config(folder)
+    return request
