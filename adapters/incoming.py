@@ -1,10 +1,12 @@
 """What the member got, as the node's store keeps it: place, lanes, deliveries, receipts, references.
 
-Decides that place, lane, delivery and receipt move in one step, after a channel has confirmed.  What may
-be delivered at all is decided in `checks`, in which order in `runner`.
+Decides that place, lane, delivery and what follows from it move in one step: its entry in the channels'
+queue, or its receipt.  What may be delivered at all is decided in `checks`, in which order in `runner`; how
+channels pass along the queue in `channels.places`.
 
-A delivery is `delivered` (a channel has it), `accepted` (checked, but no channel takes its status), `erased`
-(its content was gone already) or `quarantined` (proven to be the hub's, and wrong: kept, shown to nobody).
+A delivery is `checked` (it is right, and no channel has it yet), then `delivered` (a channel has it); or it
+is `accepted` (right, but no channel takes its status), `erased` (its content was gone already) or
+`quarantined` (proven to be the hub's, and wrong: kept, shown to nobody).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import msgspec
 
 from adapters.store import Store
 from broker.core.agreements import Reference
-from broker.core.model import Event, Header
+from broker.core.model import Event, Header, Status
 from broker.core.note import TreeHead
 
 KEPT_CHECKPOINTS = 1000
@@ -24,10 +26,11 @@ KEPT_CHECKPOINTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A delivery that is done with, as it is to be recorded.
+    """A delivery that the feed is done with, as it is to be recorded.
 
     `place` is where the feed goes on after it.  `lane` and `sequence` are None if the delivery moves no lane
-    of ours; `content` is kept as evidence and so that the delivery can be shown again.
+    of ours; `content` is kept as evidence and so that the delivery can be shown again.  `status` is that of
+    its notice, None if there is none that channels might have.
     """
 
     id: bytes
@@ -41,13 +44,14 @@ class Taken:
     path: tuple[bytes, ...]
     size: int
     code: str | None = None
-    channel: str | None = None
+    status: Status | None = None
     reference: str | None = None
     notice_type: str | None = None
     learned: Reference | None = None
 
 
-EVENTS = {"delivered": Event.DELIVERED, "quarantined": Event.REJECTED}
+EVENTS = {"accepted": Event.ACCEPTED, "erased": Event.ACCEPTED, "quarantined": Event.REJECTED}
+"""What is owed at once; for a delivery that a channel will have, it is owed when the channel has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class Incoming:
         return self._store.row("SELECT 1 FROM deliveries WHERE id = ?", delivery) is not None
 
     def record(self, taken: Sequence[Taken], place: int, at: int) -> None:
-        """Record deliveries, their lanes and receipts, and the place, in one durable step."""
+        """Record deliveries, their lanes, what is owed to channels and hub, and the place, in one step."""
         with self._store.write():
             for each in taken:
                 self._store.run(
@@ -119,13 +123,42 @@ class Incoming:
                         "INSERT INTO lanes VALUES (?, ?) ON CONFLICT DO UPDATE SET next = excluded.next",
                         each.lane, each.sequence + 1,
                     )  # fmt: skip
-                self._store.run(
-                    "INSERT INTO receipts (delivery, event, channel, code) VALUES (?, ?, ?, ?)",
-                    each.id, int(EVENTS.get(each.state, Event.ACCEPTED)), each.channel, each.code,
-                )  # fmt: skip
+                if each.status is not None:
+                    self._store.run(
+                        "INSERT INTO queue (delivery, status) VALUES (?, ?)", each.id, int(each.status)
+                    )
+                if each.state in EVENTS:
+                    self._store.run(
+                        "INSERT INTO receipts (delivery, event, code) VALUES (?, ?, ?)",
+                        each.id, int(EVENTS[each.state]), each.code,
+                    )  # fmt: skip
                 if each.learned is not None:
                     self.learn(each.learned)
             self._store.remember(place=place)
+
+    def deliver(self, deliveries: Sequence[bytes], channel: str) -> None:
+        """Record that a channel has deliveries, and owe the receipt for each that no channel had before."""
+        with self._store.write():
+            self._store.run_many(
+                "INSERT INTO receipts (delivery, event, channel)"
+                " SELECT id, ?, ? FROM deliveries WHERE id = ? AND state = 'checked'",
+                [(int(Event.DELIVERED), channel, each) for each in deliveries],
+            )
+            self._store.run_many(
+                "UPDATE deliveries SET state = 'delivered' WHERE id = ? AND state = 'checked'",
+                [(each,) for each in deliveries],
+            )
+
+    def owe(self, delivery: bytes, event: Event, channel: str | None) -> bool:
+        """Owe a receipt that is owed once for a delivery, and say whether it was not yet."""
+        with self._store.write():
+            return bool(
+                self._store.run(
+                    "INSERT INTO receipts (delivery, event, channel) SELECT ?, ?, ? WHERE NOT EXISTS"
+                    " (SELECT 1 FROM receipts WHERE delivery = ? AND event = ?)",
+                    delivery, int(event), channel, delivery, int(event),
+                )
+            )  # fmt: skip
 
     def received(self, *, after: int = 0, limit: int = 100) -> list[Received]:
         """Return deliveries in the order of their places."""

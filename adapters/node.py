@@ -13,6 +13,7 @@ from pathlib import Path
 
 from adapters.channels import Channel
 from adapters.channels.folder import FolderChannel
+from adapters.channels.worker import Worker
 from adapters.client import HttpHub, pinned_context
 from adapters.configuration import NodeConfig
 from adapters.directories import Directories, Source
@@ -21,6 +22,7 @@ from adapters.health import HealthPage
 from adapters.hub import Hub
 from adapters.identity import Identity
 from adapters.incoming import Incoming
+from adapters.opening import Opening
 from adapters.outbox import Outbox
 from adapters.patience import Patience
 from adapters.receipts import Receipts
@@ -72,10 +74,11 @@ class Node:
         self.store = store
         self.directories = Directories(source, identity.network, log_key, clock)
         equipment = Equipment(store, hub, self.directories, catalogue, identity, key, clock, patience)
+        self.equipment = equipment
         self.outbox = Outbox(equipment)
-        self.runner = Runner(
-            store, hub, self.directories, catalogue, channels, identity, key, clock, patience
-        )
+        self.opening = Opening(equipment)
+        self.runner = Runner(equipment, channels, self.opening)
+        self.workers = [Worker(equipment, channel, self.opening) for channel in channels]
         self.receipts = Receipts(equipment)
 
     async def run(self) -> None:
@@ -84,6 +87,8 @@ class Node:
             group.create_task(self.outbox.run(), name="outbox")
             group.create_task(self.runner.run(), name="runner")
             group.create_task(self.receipts.run(), name="receipts")
+            for worker in self.workers:
+                group.create_task(worker.run(), name=f"channel {worker.name}")
 
 
 async def run_node(

@@ -35,10 +35,17 @@ class Patience:
         self._chance = chance or secrets.SystemRandom().random
         self._longest = longest_seconds
 
+    def spread(self, seconds: float) -> float:
+        """Return a random time between half of `seconds` and all of it."""
+        return seconds * (0.5 + self._chance() / 2)
+
+    def seconds_after(self, failures: int) -> float:
+        """Return how long to wait after so many failures in a row: twice as long each time, and spread."""
+        return self.spread(min(FIRST_SECONDS * 2 ** min(failures, 32), self._longest))
+
     async def after_failure(self, failures: int) -> None:
-        """Wait after so many failures in a row: twice as long each time, and a random part of it."""
-        longest = min(FIRST_SECONDS * 2 ** min(failures, 32), self._longest)
-        await self._sleep(longest * (0.5 + self._chance() / 2))
+        """Wait after so many failures in a row."""
+        await self._sleep(self.seconds_after(failures))
 
     async def idle(self, rounds: int, wake: Callable[[], bool]) -> None:
         """Wait for work; the longer there was none the longer, but `wake` ends it."""

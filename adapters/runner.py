@@ -1,18 +1,18 @@
-"""The runner: follows the feed, checks everything again, hands on, and remembers how far it came.
+"""The runner: follows the feed, checks everything again, records it, and remembers how far it came.
 
 Decides what happens to what fails.  A proof that does not hold or a hole in a lane stops the feed, loudly,
 and is asked for again: nothing that comes after may pass by it.  A delivery that is proven to be the hub's
 and is wrong is put into quarantine and rejected by a signed receipt, and the feed goes on.  What cannot be
-judged yet, and what a channel cannot take, waits.
+judged yet waits.  What is right waits in the store for the channels, which go on by themselves: none of them
+holds up the feed.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
-from adapters.alarms import Alarms
-from adapters.channels import Channel, ChannelUnavailable, Item
+from adapters.channels import Channel
+from adapters.channels.places import Places
 from adapters.checks import (
     Checked,
     Proven,
@@ -21,28 +21,19 @@ from adapters.checks import (
     check_ours,
     prove_delivery,
 )
-from adapters.directories import Directories, DirectoryUnknown
-from adapters.hub import Hub
-from adapters.identity import Identity
-from adapters.incoming import Incoming, Taken
-from adapters.patience import Patience
-from adapters.store import Store
-from broker.clock import Clock
+from adapters.directories import DirectoryUnknown
+from adapters.equipment import Equipment
+from adapters.incoming import Taken
+from adapters.opening import Opening
 from broker.core.agreements import Reference
-from broker.core.catalogue import Catalogue
-from broker.core.directory import Directory
 from broker.core.errors import BadDelivery, BadProof, HalongError, NotAgreed, Refused, TooMany, Unavailable
 from broker.core.model import Delivery, Header
-from broker.core.note import LogKey
-from broker.core.notice import Notice
 from broker.core.records import encode
 from broker.core.wire import Feed
 from broker.telemetry import logger_of
-from schemas.shown import ProofLine
 
 A_FEED = 128
 FEED_SECONDS = 20.0
-CHANNEL_SECONDS = 60.0
 MOST_PLACE = 1 << 53
 
 log_line = logger_of("runner")
@@ -53,43 +44,29 @@ class DecisionAwaited(Unavailable):
 
 
 class Runner:
-    """Takes deliveries from the hub to the channels.
+    """Takes deliveries from the hub into the store, for the channels.
 
     Args:
-        store: The node's store.
-        hub: The hub.
-        directories: The directory as this node trusts it.
-        catalogue: The notice types.
-        channels: Where deliveries go, in this order.
-        identity: Who we are.
-        log_key: The pinned key of the hub's log.
-        clock: Tells the time.
-        patience: How long to wait after what.
+        equipment: What the node works with.
+        channels: Who will want them.
+        opening: Gets what was checked, for channels that are up to date.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        hub: Hub,
-        directories: Directories,
-        catalogue: Catalogue,
-        channels: Sequence[Channel],
-        identity: Identity,
-        log_key: LogKey,
-        clock: Clock,
-        patience: Patience,
-    ) -> None:
-        self._store = store
-        self._incoming = Incoming(store)
-        self._hub = hub
-        self._directories = directories
-        self._catalogue = catalogue
+    def __init__(self, equipment: Equipment, channels: Sequence[Channel], opening: Opening) -> None:
+        self._store = equipment.store
+        self._incoming = equipment.incoming
+        self._places = Places(equipment.store)
+        self._hub = equipment.hub
+        self._directories = equipment.directories
+        self._catalogue = equipment.catalogue
         self._channels = channels
-        self._member = identity.member
-        self._log_key = log_key
-        self._clock = clock
-        self._patience = patience
-        self._alarms = Alarms(store, clock)
+        self._opening = opening
+        self._member = equipment.identity.member
+        self._log_key = equipment.log_key
+        self._clock = equipment.clock
+        self._patience = equipment.patience
+        self._alarms = equipment.alarms
+        self._met = False
 
     async def run(self) -> None:
         """Follow the feed for ever; whatever stops it is tried again, later and later."""
@@ -114,9 +91,10 @@ class Runner:
             BadProof: A checkpoint or a path does not hold; nothing after it was looked at.
             LaneGap: Something is missing; nothing after it was looked at.
             Refused: The hub does not answer us.
-            Unavailable: The hub, the store, a channel or a directory version is out of reach.
+            Unavailable: The hub, the store or a directory version is out of reach.
         """
         try:
+            self._meet()
             feed = await self._hub.feed(self._incoming.place(), A_FEED, wait)
             took = await self._take(feed)
         except HalongError as error:
@@ -125,6 +103,13 @@ class Runner:
         if self._store.fact("held") is not None:
             self._store.remember(held=None, held_code=None, held_field=None)
         return took
+
+    def _meet(self) -> None:
+        """Let every channel have its place before the first delivery, so that none misses it."""
+        if not self._met:
+            for channel in self._channels:
+                self._places.open(channel.name, channel.statuses)
+            self._met = True
 
     def _hold(self, error: HalongError) -> None:
         """Make visible that the feed stands still, and why."""
@@ -169,11 +154,11 @@ class Runner:
         return bool(feed.items)
 
     async def _judge(self, proven: Proven, before: Mapping[bytes, Taken]) -> Taken:
-        """Return how a proven delivery ends: in the channels, recorded alone, or in quarantine.
+        """Return how a proven delivery ends: in the channels' queue, recorded alone, or in quarantine.
 
         Raises:
             LaneGap: It is not the next of its lane.
-            Unavailable: It cannot be judged or handed on now.
+            Unavailable: It cannot be judged now.
         """
         # What comes in one answer is recorded in one step, so what went before is not in the store yet.
         lanes = {each.lane: each.sequence + 1 for each in before.values() if each.sequence is not None}
@@ -198,7 +183,8 @@ class Runner:
             checked = check_delivery(proven, self._member, index.directory, self._catalogue, references)
         except Refused as error:
             return self._quarantine(proven, error)
-        return await self._hand_on(checked, index.directory)
+        self._opening.keep(checked, index.directory)
+        return self._taken(checked)
 
     def _quarantine(self, proven: Proven, error: Refused) -> Taken:
         head = proven.head
@@ -219,15 +205,16 @@ class Runner:
             code=error.code,
         )
 
-    async def _hand_on(self, checked: Checked, directory: Directory) -> Taken:
+    def _taken(self, checked: Checked) -> Taken:
         proven, notice = checked.proven, checked.notice
-        state, channel, reference, notice_type = "erased", None, None, None
+        state, status, reference, notice_type = "erased", None, None, None
         if notice is not None:
             if checked.narrower:
                 self._alarms.sound("delivery.narrower", NotAgreed.code, proven.id.hex())
             reference, notice_type = notice.reference, notice.header.notice_type
-            channel = await self._deliver(proven, notice, directory)
-            state = "accepted" if channel is None else "delivered"
+            status = notice.header.status
+            wanted = any(status in channel.statuses for channel in self._channels)
+            state = "checked" if wanted else "accepted"
         log_line.info(
             "delivery.taken",
             status=state,
@@ -246,26 +233,8 @@ class Runner:
             leaf=proven.item.index,
             path=tuple(proven.item.path),
             size=proven.tree.size,
-            channel=channel,
+            status=status,
             reference=reference,
             notice_type=notice_type,
             learned=checked.learned,
         )
-
-    async def _deliver(self, proven: Proven, notice: Notice, directory: Directory) -> str | None:
-        """Hand a notice to every channel that takes its status; return the first one's name, if any."""
-        item = Item(
-            proven.id,
-            proven.head,
-            notice,
-            ProofLine(self._log_key.name, proven.item.index, proven.tree.size, proven.tree.root),
-            {id_: member.name for id_, member in directory.members.items()},
-        )
-        taking = [each for each in self._channels if notice.header.status in each.statuses]
-        for channel in taking:
-            try:
-                async with asyncio.timeout(CHANNEL_SECONDS):
-                    await channel.deliver(item)
-            except TimeoutError:
-                raise ChannelUnavailable("the channel did not answer in time", field=channel.name) from None
-        return taking[0].name if taking else None

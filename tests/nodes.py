@@ -273,11 +273,19 @@ class TestNode:
                     await self._moved_on(0.1)
 
     async def receives(self) -> None:
-        """Work until the feed holds nothing more."""
+        """Work until the feed holds nothing more, and the channels have what they can take now."""
         await self.world.settle()
         async with asyncio.timeout(SECONDS):
             while await self.node.runner.step(0):
                 pass
+        await self.hands_on()
+
+    async def hands_on(self) -> None:
+        """Work until every channel has what it can take now."""
+        async with asyncio.timeout(SECONDS):
+            for worker in self.node.workers:
+                while await worker.step():
+                    pass
 
     async def receipts(self) -> None:
         """Send every receipt that is owed."""
@@ -286,12 +294,14 @@ class TestNode:
                 pass
 
     async def refusal(self) -> Refused | Unavailable | None:
-        """Follow the feed once, and return what stopped it."""
+        """Follow the feed once, hand on what there is, and return what stopped the feed."""
         await self.world.settle()
         try:
             await self.node.runner.step(0)
         except (Refused, Unavailable) as error:
             return error
+        finally:
+            await self.hands_on()
         return None
 
     # --- what came of it ----------------------------------------------------------------------------

@@ -376,12 +376,14 @@ def make(tmp_path: Path, member: str) -> tuple[EvilHub, TestNode]:
 
 
 async def follow(node: TestNode) -> str | None:
-    """Follow the feed as far as it goes, and return the code of what stopped it."""
+    """Follow the feed as far as it goes, hand on what it had, and return the code of what stopped it."""
     try:
         while await node.node.runner.step(0):
             pass
     except (Refused, Unavailable) as error:
         return error.code
+    finally:
+        await node.hands_on()
     return None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.channels import ChannelUnavailable, Item
+from adapters.channels import Item
 from adapters.channels.folder import FolderChannel
 from adapters.directories import DirectoryUnknown
 from adapters.runner import FEED_SECONDS, DecisionAwaited
@@ -34,18 +34,14 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 class Spy:
-    """A channel that keeps what it got, and fails as often as it is told."""
+    """A channel that keeps what it got."""
 
-    def __init__(self, statuses: frozenset[Status] = frozenset({Status.ACTUAL}), failures: int = 0) -> None:
+    def __init__(self, statuses: frozenset[Status] = frozenset({Status.ACTUAL})) -> None:
         self.name = "spy"
         self.statuses = statuses
-        self.failures = failures
         self.items: list[Item] = []
 
     async def deliver(self, item: Item) -> None:
-        if self.failures:
-            self.failures -= 1
-            raise ChannelUnavailable("not now", field=self.name)
         self.items.append(item)
 
 
@@ -144,46 +140,6 @@ async def test_wherever_the_node_dies_everything_is_delivered_and_receipted_once
     assert point > 12
 
 
-async def test_a_channel_that_fails_is_offered_the_same_again_and_nothing_passes_it_by(
-    world: World, tmp_path: Path
-) -> None:
-    for place in ("first", "second", "third"):
-        await world.publish("vn", sighting(place=place))
-    spy = Spy()
-    node = TestNode(world, "jp", tmp_path, channels=[spy])
-    spy.failures = 2
-    for _ in range(2):
-        assert isinstance(await node.refusal(), ChannelUnavailable)
-        assert spy.items == []
-        assert node.incoming.place() == 0
-    assert node.snapshot().held == "not now"
-    await node.receives()
-    assert [item.notice.values[item.head.slots[0]]["place"] for item in spy.items] == [
-        "first",
-        "second",
-        "third",
-    ]
-    assert node.snapshot().held is None
-
-
-async def test_what_went_before_a_failure_is_done_with(world: World, tmp_path: Path) -> None:
-    class FailsOnce(Spy):
-        async def deliver(self, item: Item) -> None:
-            if len(self.items) == 2 and self.failures == 0:
-                self.failures = 1
-            await super().deliver(item)
-
-    for number in range(4):
-        await world.publish("vn", sighting(place=str(number)))
-    spy = FailsOnce()
-    node = TestNode(world, "jp", tmp_path, channels=[spy])
-    assert isinstance(await node.refusal(), ChannelUnavailable)
-    assert node.snapshot().received == {"delivered": 2}
-    spy.items.append(spy.items[0])
-    await node.receives()
-    assert node.snapshot().received == {"delivered": 4}
-
-
 async def test_an_exercise_is_recorded_and_reaches_only_channels_that_take_exercises(
     world: World, tmp_path: Path
 ) -> None:
@@ -278,6 +234,7 @@ async def test_repeats_in_the_feed_are_harmless(world: World, tmp_path: Path) ->
     await world.publish("vn", sighting())
     await world.settle()
     assert await node.node.runner.step(0)
+    await node.hands_on()
     assert len(node.files()) == 2
     assert node.alarms() == []
 
