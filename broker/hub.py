@@ -25,6 +25,7 @@ from broker.core.note import LogKey, LogSigner
 from broker.directory.certificates import read_certificate
 from broker.directory.folder import FolderDirectory
 from broker.log import Log, LogUnavailable, open_log
+from broker.log.scratch import Scratch
 from broker.log.topics import AUDIT_CHECKPOINTS
 from broker.services.current import CurrentDirectory
 from broker.services.dispatcher import Dispatcher
@@ -117,6 +118,8 @@ class _Hub:
         self._log = log
         self._clock = clock
         self._metrics = Metrics()
+        # Beside the configuration: the system's own folder for such things may be in memory.
+        self._scratch = Scratch(config.root)
         self._down: set[str] = set()
         self._answered_at = 0.0
         self._ports = {"members": 0, "health": 0}
@@ -136,7 +139,7 @@ class _Hub:
         if serves:
             readiness.parts["members"] = False
         alone = self._config.log.startswith(EMBEDDED)
-        ledger = Ledger(self._log, self._metrics, alone=alone)
+        ledger = Ledger(self._log, self._metrics, alone=alone, scratch=self._scratch)
         refused = Refusals(self._log, self._clock)
         services = self._services(ledger, refused)
         # What can be wrong with files is said before anything runs.
@@ -155,7 +158,9 @@ class _Hub:
             if "gateway" in self._parts:
                 readiness.reached("gateway")
             if "dispatcher" in self._parts:
-                dispatcher = Dispatcher(self._log, self._directory, self._clock, self._metrics)
+                dispatcher = Dispatcher(
+                    self._log, self._directory, self._clock, self._metrics, scratch=self._scratch
+                )
                 keep("dispatcher", dispatcher.run)
                 group.create_task(self._when_working(readiness, "dispatcher"))
             if signer is not None:

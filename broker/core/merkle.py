@@ -10,8 +10,9 @@ is put together from O(log n) kept hashes: nothing is ever computed again from t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
+from typing import Protocol, Self
 
 HASH_BYTES = 32
 PAIR_BYTES = 2 * HASH_BYTES
@@ -35,18 +36,30 @@ def root_of(leaves: Iterable[bytes]) -> bytes:
     return Tree(leaf_hash(data) for data in leaves).root()
 
 
+class Level(Protocol):
+    """Bytes that only grow: a `bytearray`, or something that keeps them elsewhere."""
+
+    def __len__(self) -> int: ...
+
+    def __iadd__(self, data: bytes, /) -> Self: ...
+
+    def __getitem__(self, where: slice, /) -> bytes | bytearray: ...
+
+
 class Tree:
     """A growing tree that answers for every size it ever had.
 
     Args:
         leaf_hashes: What it begins with.
+        level: Makes what the hashes of a level are kept in.
     """
 
-    __slots__ = ("_levels",)
+    __slots__ = ("_level", "_levels")
 
-    def __init__(self, leaf_hashes: Iterable[bytes] = ()) -> None:
+    def __init__(self, leaf_hashes: Iterable[bytes] = (), *, level: Callable[[], Level] = bytearray) -> None:
         # Level k holds, one after the other, the hashes of the complete subtrees of 2**k leaves.
-        self._levels: list[bytearray] = [bytearray()]
+        self._level = level
+        self._levels = [level()]
         self.extend(leaf_hashes)
 
     @property
@@ -68,7 +81,7 @@ class Tree:
         height = 1
         while len(below) >= PAIR_BYTES:
             if height == len(self._levels):
-                self._levels.append(bytearray())
+                self._levels.append(self._level())
             above = self._levels[height]
             start, end = 2 * len(above), len(below) // PAIR_BYTES * PAIR_BYTES
             if start == end:
@@ -161,6 +174,42 @@ class Tree:
         return result
 
 
+class Frontier:
+    """A growing tree of which only the present root is wanted: it keeps O(log n) hashes and no leaf."""
+
+    __slots__ = ("_size", "_subtrees")
+
+    def __init__(self) -> None:
+        # The roots of the complete subtrees that the leaves fall into, the largest first.
+        self._subtrees: list[bytes] = []
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """How many leaves there are."""
+        return self._size
+
+    def extend(self, leaf_hashes: Iterable[bytes]) -> None:
+        """Add leaves, given by their hashes, in order."""
+        subtrees = self._subtrees
+        for leaf_hash in leaf_hashes:
+            node, whole = leaf_hash, self._size
+            while whole & 1:
+                node = sha256(b"\x01" + subtrees.pop() + node).digest()
+                whole >>= 1
+            subtrees.append(node)
+            self._size += 1
+
+    def root(self) -> bytes:
+        """Return the root over all leaves."""
+        if not self._subtrees:
+            return EMPTY_ROOT
+        *others, result = self._subtrees
+        for left in reversed(others):
+            result = node_hash(left, result)
+        return result
+
+
 def _split(size: int) -> int:
     """Return the largest power of two below `size`."""
     return 1 << ((size - 1).bit_length() - 1)
@@ -176,13 +225,13 @@ def root_by_path(leaf_hash: bytes, index: int, size: int, path: Sequence[bytes])
         if last == 0 or len(sibling) != HASH_BYTES:
             return None
         if position & 1 or position == last:
-            result = node_hash(sibling, result)
+            result = sha256(b"\x01" + sibling + result).digest()
             # A last node without a right sibling stands for itself on the levels above.
             while not position & 1 and position:
                 position >>= 1
                 last >>= 1
         else:
-            result = node_hash(result, sibling)
+            result = sha256(b"\x01" + result + sibling).digest()
         position >>= 1
         last >>= 1
     return result if last == 0 else None

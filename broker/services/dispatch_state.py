@@ -4,13 +4,14 @@ It is written to `dispatch.state` in the transaction that writes the results, an
 last record of a key counts.  This file decides how it is written and found again.  What follows from
 it is decided in `dispatcher`.
 
-Everything is kept in memory, as bytes that are decoded only when a notice refers to the statement.
+Statements are kept as bytes that are decoded only when a notice refers to them, the older ones on disk
+(`broker.log.scratch`).
 """
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ from broker.core.agreements import Reference, Share
 from broker.core.errors import NotCanonical
 from broker.core.model import Act, Ground, Handling, Header, Obligations, Onward, Region, Slot
 from broker.log import Log, Partition, Record
+from broker.log.scratch import Scratch
 from broker.log.topics import DISPATCH_STATE
 from broker.services.following import Tail
 
@@ -131,29 +133,42 @@ def _share(share: AdmittedShare) -> Share:
 
 @dataclass(slots=True)
 class Stream:
-    """One stream: its last statement, and every number under which a statement was admitted."""
+    """One stream: its last statement, and every number under which a statement was admitted.
+
+    Numbers are kept as stretches without a gap, by their first and last: there are few.
+    """
 
     last: bytes | None = None
-    numbers: array[int] = field(default_factory=lambda: array("q"))
+    firsts: array[int] = field(default_factory=lambda: array("q"))
+    lasts: array[int] = field(default_factory=lambda: array("q"))
 
     @property
     def sequence(self) -> int:
         """The last number, 0 before the first."""
-        return self.numbers[-1] if self.numbers else 0
+        return self.lasts[-1] if self.lasts else 0
+
+    def add(self, number: int, statement: bytes) -> None:
+        """Add a statement; its number is above the last."""
+        if self.lasts and number == self.lasts[-1] + 1:
+            self.lasts[-1] = number
+        else:
+            self.firsts.append(number)
+            self.lasts.append(number)
+        self.last = statement
 
     def has(self, number: int) -> bool:
         """Was a statement admitted under this number?"""
-        at = bisect_left(self.numbers, number)
-        return at < len(self.numbers) and self.numbers[at] == number
+        at = bisect_right(self.firsts, number) - 1
+        return at >= 0 and number <= self.lasts[at]
 
 
 class DispatchState:
     """The state as far as it was read; nothing is added that is not in the log."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, scratch: Scratch | None = None) -> None:
         self._log = log
         self._tail = Tail(log, Partition(DISPATCH_STATE))
-        self._statements: dict[bytes, bytes] = {}
+        self._statements = (scratch or Scratch()).map()
         self._streams: dict[StreamKey, Stream] = {}
         self._lanes: dict[LaneKey, int] = {}
 
@@ -208,11 +223,10 @@ class DispatchState:
         if statement in self._statements:
             return
         found = _ADMITTED.decode(value)
-        self._statements[statement] = value
+        self._statements.put(statement, value)
         stream = self._streams.setdefault((found.originator, Region(found.region), found.stream), Stream())
         if found.sequence > stream.sequence:
-            stream.numbers.append(found.sequence)
-            stream.last = statement
+            stream.add(found.sequence, statement)
 
 
 class Change:
@@ -254,8 +268,7 @@ class Change:
         """Remember the statement as the last of its stream."""
         self.statements[statement] = admitted(header, decided_at, shares)
         stream = self._streams.setdefault(stream_key(header), Stream())
-        stream.numbers.append(header.sequence)
-        stream.last = statement
+        stream.add(header.sequence, statement)
 
     def records(self) -> Iterator[Record]:
         """Yield the records that make this change last."""

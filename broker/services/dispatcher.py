@@ -50,6 +50,7 @@ from broker.core.records import (
 from broker.core.redaction import redact
 from broker.core.signing import key_named
 from broker.log import Batch, Log, LogUnavailable, Partition, Record, Stored
+from broker.log.scratch import Scratch
 from broker.log.topics import DECISIONS, PARTITIONS_PER_REGION, REFUSALS, inbox_topic, notices_topic
 from broker.services.current import CurrentDirectory
 from broker.services.dispatch_state import Change, DispatchState, stream_key
@@ -95,6 +96,7 @@ class Dispatcher:
         clock: Gives `decided_at`.
         metrics: Where decisions, duplicates and refusals are counted.
         sleep: Waits some seconds after a batch that was not stored.
+        scratch: Where what is not recent of the state is kept.
     """
 
     def __init__(
@@ -105,12 +107,13 @@ class Dispatcher:
         metrics: Metrics,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        scratch: Scratch | None = None,
     ) -> None:
         self._log = log
         self._directory = directory
         self._clock = clock
         self._metrics = metrics
-        self._state = DispatchState(log)
+        self._state = DispatchState(log, scratch)
         self._claims: dict[Partition, int] = {}
         self._index: Index | None = None
         self._version = b""

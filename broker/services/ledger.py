@@ -1,7 +1,8 @@
-"""The published log in memory: its tree, where each record's leaf is, and the checkpoint that counts.
+"""The published log as members see it: its tree, where each record's leaf is, the checkpoint that counts.
 
 What is answered to members comes from here, and only what was read back from the log is in it.  It is
-made from the log at every start and follows it; each process that answers has its own.  Two of them are
+made from the log at every start and follows it, and what is not recent of it is on disk
+(`broker.log.scratch`); each process that answers has its own.  Two of them are
 never equally far, and to a member whose questions go to both the log must not seem to shrink: so an answer
 waits until it is as far as what the member has seen (`reach`), or as anybody can have seen (`renew`).
 """
@@ -10,11 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from array import array
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from broker.core.errors import NotCanonical
 from broker.core.merkle import Tree, leaf_hash
@@ -22,6 +21,7 @@ from broker.core.model import Checkpoint, Leaf
 from broker.core.records import unframe
 from broker.core.wire import Inclusion
 from broker.log import Log, LogUnavailable, Partition
+from broker.log.scratch import Numbers, Scratch
 from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DECISIONS, DISPATCH_STATE, RECEIPTS, REFUSALS
 from broker.services.following import Tail
 from broker.services.metrics import Metrics
@@ -40,8 +40,8 @@ log_line = logger_of("ledger")
 class _Places:
     """The leaves of one partition: offsets and leaf indexes, both ascending."""
 
-    offsets: array[int] = field(default_factory=lambda: array("q"))
-    indexes: array[int] = field(default_factory=lambda: array("q"))
+    offsets: Numbers
+    indexes: Numbers
 
 
 class Ledger:
@@ -51,9 +51,12 @@ class Ledger:
         log: What is followed.
         metrics: Where the published size is shown.
         alone: No other process answers members.
+        scratch: Where what is not recent is kept.
     """
 
-    def __init__(self, log: Log, metrics: Metrics, *, alone: bool = True) -> None:
+    def __init__(
+        self, log: Log, metrics: Metrics, *, alone: bool = True, scratch: Scratch | None = None
+    ) -> None:
         self._log = log
         self._metrics = metrics
         self._alone = alone
@@ -61,13 +64,14 @@ class Ledger:
         self._checkpoints = Tail(log, Partition(AUDIT_CHECKPOINTS))
         self._pending: deque[tuple[int, Checkpoint]] = deque()
         self._published_to = 0
-        self._tree = Tree()
+        self._scratch = scratch = scratch or Scratch()
+        self._tree = Tree(level=scratch.column)
         self._places: dict[Partition, _Places] = {}
         self._published: Checkpoint | None = None
         self._advanced = asyncio.Event()
         self.caught_up = asyncio.Event()
-        self.pace = Pace(metrics)
-        self.statements = Statements(log, self, self.pace)
+        self.pace = Pace(metrics, scratch, lambda delivery: self.statements.is_receipted(delivery))
+        self.statements = Statements(log, self, self.pace, scratch)
 
     @property
     def published(self) -> Checkpoint | None:
@@ -90,7 +94,7 @@ class Ledger:
         places = self._places.get(partition)
         if places is None:
             return -1
-        at = bisect_left(places.offsets, offset)
+        at = places.offsets.place_of(offset)
         found = at < len(places.offsets) and places.offsets[at] == offset
         return places.indexes[at] if found else -1
 
@@ -99,7 +103,7 @@ class Ledger:
         places = self._places.get(partition)
         if places is None:
             return 0
-        return max(0, bisect_left(places.indexes, self.size) - bisect_left(places.offsets, start))
+        return max(0, places.indexes.place_of(self.size) - places.offsets.place_of(start))
 
     async def advance(self, seconds: float) -> None:
         """Return when another checkpoint is published, or after `seconds`."""
@@ -159,7 +163,10 @@ class Ledger:
                 if leaf.index != expected:
                     raise NotCanonical("the leaves are not numbered one by one", field=AUDIT_LEAVES)
                 partition = Partition(leaf.topic, leaf.partition)
-                places = self._places.setdefault(partition, _Places())
+                places = self._places.get(partition)
+                if places is None:
+                    numbers = self._scratch.numbers
+                    places = self._places[partition] = _Places(numbers(), numbers())
                 places.offsets.append(leaf.offset)
                 places.indexes.append(leaf.index)
                 self.statements.note_leaf(leaf, partition)
@@ -193,7 +200,7 @@ class Ledger:
     def _covered(self, checkpoint: Checkpoint) -> None:
         decisions = self._places.get(Partition(DECISIONS))
         if decisions is not None:
-            covered = bisect_left(decisions.indexes, checkpoint.size)
+            covered = decisions.indexes.place_of(checkpoint.size)
             if covered:
                 # What is read while this process starts was covered long ago.
                 signed_at = checkpoint.signed_at if self.caught_up.is_set() else None

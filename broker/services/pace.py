@@ -1,27 +1,41 @@
 """How fast statements go, and what waits: for a checkpoint, and for a member's receipt.
 
 Fed by the ledger with what it reads of the log, so that it is right also after a start.  It answers nobody
-but the metrics; what it holds is what waits, and one time for each region.
+but the metrics; what it holds is what waits, and one time for each region.  What was sent to members is on
+disk: one without a node never says that it got anything.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from broker.core.model import Decision
+from broker.log.scratch import Column, Numbers, Scratch
 from broker.services.metrics import Metrics
 
 NOTICES = "notices."
+ID_BYTES = 32
+KEPT = 512
+"""Deliveries of each member that are in memory, or twice as many."""
 
 
 @dataclass(slots=True)
 class _Inbox:
-    """Deliveries to one member in their order, those with receipts taken out from the front on."""
+    """Deliveries to one member in their order: ids, and when they were decided.
 
-    waiting: deque[tuple[bytes, int]] = field(default_factory=deque)
-    receipted: set[bytes] = field(default_factory=set)
+    Before `done` all have receipts, `receipted` have in all.
+    """
+
+    ids: Column
+    decided_at: Numbers
+    done: int = 0
+    receipted: int = 0
+
+    def next_id(self) -> bytes | None:
+        """Return the first delivery that may have no receipt."""
+        return self.ids[self.done * ID_BYTES : (self.done + 1) * ID_BYTES] or None
 
 
 class Pace:
@@ -29,13 +43,17 @@ class Pace:
 
     Args:
         metrics: Where times are shown.
+        scratch: Where deliveries are kept.
+        is_receipted: Says whether there is a receipt for a delivery.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, scratch: Scratch, is_receipted: Callable[[bytes], bool]) -> None:
         self._metrics = metrics
         self._regions: dict[bytes, str] = {}
         self._undecided: dict[bytes, int] = {}
         self._uncovered: deque[tuple[int, int]] = deque()
+        self._scratch = scratch
+        self._is_receipted = is_receipted
         self._inboxes: dict[str, _Inbox] = {}
         self.last: dict[str, int] = {}
 
@@ -58,14 +76,20 @@ class Pace:
         else:
             self._published(region, at)
         for share in decision.shares:
-            self._inboxes.setdefault(share.member, _Inbox()).waiting.append((share.delivery, at))
+            inbox = self._inbox(share.member)
+            inbox.ids += share.delivery
+            inbox.decided_at.append(at)
 
-    def receipted(self, member: str, delivery: bytes) -> None:
-        """Take note of the first receipt of a delivery."""
-        inbox = self._inboxes.setdefault(member, _Inbox())
-        inbox.receipted.add(delivery)
-        while inbox.waiting and inbox.waiting[0][0] in inbox.receipted:
-            inbox.receipted.discard(inbox.waiting.popleft()[0])
+    def refused(self, statement: bytes) -> None:
+        """Take note that a statement is not decided."""
+        self._regions.pop(statement, None)
+
+    def receipted(self, member: str) -> None:
+        """Take note of the first receipt of one of the member's deliveries."""
+        inbox = self._inbox(member)
+        inbox.receipted += 1
+        while (id_ := inbox.next_id()) is not None and self._is_receipted(id_):
+            inbox.done += 1
 
     def covered(self, offset: int, signed_at: int | None) -> None:
         """Take note that a checkpoint covers the decisions up to `offset`; without a time measure nothing."""
@@ -81,8 +105,15 @@ class Pace:
     def waiting(self) -> Iterator[tuple[str, int, int | None]]:
         """Yield, for each member, how many deliveries wait for a receipt, and when the oldest was decided."""
         for member, inbox in self._inboxes.items():
-            oldest = inbox.waiting[0][1] if inbox.waiting else None
-            yield member, len(inbox.waiting) - len(inbox.receipted), oldest
+            waiting = len(inbox.decided_at) - inbox.receipted
+            yield member, waiting, inbox.decided_at[inbox.done] if waiting else None
+
+    def _inbox(self, member: str) -> _Inbox:
+        inbox = self._inboxes.get(member)
+        if inbox is None:
+            ids = self._scratch.column(KEPT * ID_BYTES)
+            inbox = self._inboxes[member] = _Inbox(ids, self._scratch.numbers(KEPT))
+        return inbox
 
     @property
     def published(self) -> Mapping[str, int]:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from broker.clock import Clock
 from broker.core.errors import NotCanonical
-from broker.core.merkle import Tree, leaf_hash
+from broker.core.merkle import Frontier, leaf_hash
 from broker.core.model import Checkpoint, Leaf, TopicPosition
 from broker.core.note import LogSigner
 from broker.core.records import directory_leaf_entry, frame, leaf_entry_of, unframe
@@ -67,7 +67,7 @@ class Sequencer:
         self._metrics = metrics
         self._leaves = Tail(log, LEAVES)
         self._read = 0
-        self._tree = Tree()
+        self._tree = Frontier()
         self._places: dict[Partition, int] = {}
         self._moved: set[Partition] = set()
         self._signed = 0

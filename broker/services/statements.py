@@ -3,14 +3,15 @@
 Read from the log: durable (it has a leaf), decided, refused by the dispatcher, delivered to how many,
 and the receipts of those who got it.  Only the originator is told.
 
-Columns instead of objects: a hub knows millions of statements.
+A hub knows millions of statements: what is not recent is on disk (`broker.log.scratch`).
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping
 from typing import Protocol
+
+import msgspec
 
 from broker.core.errors import NotYours
 from broker.core.model import (
@@ -29,15 +30,39 @@ from broker.core.model import (
 from broker.core.records import decode, unframe, unframed
 from broker.core.wire import Inclusion, StatementStatus, StreamPosition
 from broker.log import Log, LogUnavailable, Partition
+from broker.log.scratch import Scratch
 from broker.log.topics import DECISIONS, DISPATCH_STATE, RECEIPTS, REFUSALS
 from broker.services.dispatch_state import read_last_of_stream
 from broker.services.following import Tail
 from broker.services.pace import Pace
 
 STATEMENT_LEAF = 1
-EVENTS = len(Event)
-EVENT_BITS = 0xFF
 NONE = -1
+
+
+class Known(msgspec.Struct, array_like=True):
+    """What is known of a statement; places are offsets, `NONE` while there is none."""
+
+    leaf: int = NONE
+    partition: int = NONE
+    offset: int = NONE
+    decision: int = NONE
+    shares: int = 0
+    events: list[int] = msgspec.field(default_factory=lambda: [0] * len(Event))
+    refused: str | None = None
+
+
+class Sent(msgspec.Struct, array_like=True):
+    """A delivery of a statement: to which member, and a bit for each event that was receipted."""
+
+    statement: bytes
+    member: int
+    events: int = 0
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_KNOWN = msgspec.msgpack.Decoder(Known)
+_SENT = msgspec.msgpack.Decoder(Sent)
 
 
 class Published(Protocol):
@@ -60,7 +85,7 @@ class Published(Protocol):
 class Statements:
     """The life of every statement; `Ledger` keeps it up to date."""
 
-    def __init__(self, log: Log, published: Published, pace: Pace) -> None:
+    def __init__(self, log: Log, published: Published, pace: Pace, scratch: Scratch) -> None:
         self._log = log
         self._published = published
         self._pace = pace
@@ -68,19 +93,11 @@ class Statements:
         self._refusals = Tail(log, Partition(REFUSALS))
         self._receipts = Tail(log, Partition(RECEIPTS))
         self._state = Tail(log, Partition(DISPATCH_STATE))
-        self._rows: dict[bytes, int] = {}
-        self._leaf = array("q")
-        self._partition = array("q")
-        self._offset = array("q")
-        self._decision = array("q")
-        self._shares = array("q")
-        self._events = array("I")
-        self._refused: dict[int, str] = {}
+        self._known = scratch.map()
+        self._sent = scratch.map()
         self._partitions: list[Partition] = []
         self._partition_numbers: dict[Partition, int] = {}
         self._members: dict[str, int] = {}
-        # Delivery id → (row, member, events seen) in one number: there are several for each statement.
-        self._deliveries: dict[bytes, int] = {}
         self._streams: dict[str, StreamPosition] = {}
 
     async def refresh(self, ends: Mapping[Partition, int]) -> None:
@@ -102,16 +119,16 @@ class Statements:
         """Take in a leaf; that of a statement says where it stands."""
         if leaf.entry[0] != STATEMENT_LEAF:
             return
-        row = self._row(leaf.entry[1:])
+        statement = leaf.entry[1:]
+        known = self._find(statement)
         # A statement that came twice has two leaves; the first is as good as any.
-        if self._leaf[row] == NONE:
-            self._pace.stored(leaf.entry[1:], leaf.topic)
+        if known.leaf == NONE:
+            self._pace.stored(statement, leaf.topic)
             number = self._partition_numbers.setdefault(partition, len(self._partitions))
             if number == len(self._partitions):
                 self._partitions.append(partition)
-            self._leaf[row] = leaf.index
-            self._partition[row] = number
-            self._offset[row] = leaf.offset
+            known.leaf, known.partition, known.offset = leaf.index, number, leaf.offset
+            self._known.put(statement, _encode(known))
 
     def stream(self, member: str, region: Region, stream: str) -> StreamPosition:
         """Return the last admitted statement of one of the member's streams."""
@@ -124,33 +141,29 @@ class Statements:
             NotYours: It is another member's.
             LogUnavailable: The log did not answer.
         """
-        row = self._rows.get(statement)
-        if row is None or self._leaf[row] == NONE:
+        known = self._find(statement)
+        if known.leaf == NONE:
             return StatementStatus(statement.hex(), "", durable=False, decided=False)
-        header = await self._header(row)
+        header = await self._header(known)
         if header.originator != member:
             raise NotYours("the statement is another member's", field="statement")
         checkpoint = self._published.published
         size = checkpoint.size if checkpoint is not None else 0
-        statement_inclusion = self._published.inclusion(self._leaf[row], size)
+        statement_inclusion = self._published.inclusion(known.leaf, size)
         decision, decision_inclusion = None, None
-        if self._decision[row] != NONE:
-            partition, offset = self._decisions.partition, self._decision[row]
+        if known.decision != NONE:
+            partition, offset = self._decisions.partition, known.decision
             decision_inclusion = self._published.inclusion(self._published.leaf_of(partition, offset), size)
             decision = unframed(Decision, await self._value(partition, offset))
-        refused = self._refused.get(row) if decision is None else None
+        refused = known.refused if decision is None else None
         return StatementStatus(
             statement=statement.hex(),
             reference=header.reference,
             durable=True,
             decided=decision is not None,
             refused=refused,
-            deliveries=self._shares[row],
-            receipts={
-                event.name.lower(): self._events[row * EVENTS + event]
-                for event in Event
-                if self._events[row * EVENTS + event]
-            },
+            deliveries=known.shares,
+            receipts={event.name.lower(): known.events[event] for event in Event if known.events[event]},
             decision=decision,
             statement_inclusion=statement_inclusion,
             decision_inclusion=decision_inclusion,
@@ -158,9 +171,9 @@ class Statements:
             last=self.stream(member, header.region, header.stream) if refused is not None else None,
         )
 
-    async def _header(self, row: int) -> Header:
-        partition = self._partitions[self._partition[row]]
-        return decode(Header, unframe(Envelope, await self._value(partition, self._offset[row])).header)
+    async def _header(self, known: Known) -> Header:
+        partition = self._partitions[known.partition]
+        return decode(Header, unframe(Envelope, await self._value(partition, known.offset)).header)
 
     async def _value(self, partition: Partition, offset: int) -> bytes:
         found = await self._log.read(partition, offset, 1)
@@ -172,36 +185,43 @@ class Statements:
         async for found in self._decisions.more(end):
             for stored in found:
                 decision = unframe(Decision, stored.value)
-                row = self._row(decision.statement)
-                self._decision[row] = stored.offset
-                self._shares[row] = len(decision.shares)
-                self._pace.decided(decision, stored.offset)
+                known = self._find(decision.statement)
+                known.decision, known.shares = stored.offset, len(decision.shares)
+                self._known.put(decision.statement, _encode(known))
                 for share in decision.shares:
                     member = self._members.setdefault(share.member, len(self._members))
-                    self._deliveries[share.delivery] = row << 24 | member << 8
+                    self._sent.put(share.delivery, _encode(Sent(decision.statement, member)))
+                self._pace.decided(decision, stored.offset)
 
     def _note_refusal(self, refusal: Refusal) -> None:
         if refusal.station is Station.DISPATCHER and refusal.statement is not None:
-            self._refused[self._row(refusal.statement)] = refusal.code
+            known = self._find(refusal.statement)
+            known.refused = refusal.code
+            self._known.put(refusal.statement, _encode(known))
+            self._pace.refused(refusal.statement)
 
     def _note_receipt(self, receipt: Receipt) -> None:
         member = self._members.get(receipt.member)
         for delivery in receipt.deliveries:
-            known = self._deliveries.get(delivery)
+            value = self._sent.get(delivery)
+            sent = None if value is None else _SENT.decode(value)
             # A receipt counts for deliveries that went to its member, and each event once.
-            if known is None or known >> 8 & 0xFFFF != member or known >> receipt.event & 1:
+            if sent is None or sent.member != member or sent.events >> receipt.event & 1:
                 continue
-            if not known & EVENT_BITS:
-                self._pace.receipted(receipt.member, delivery)
-            self._deliveries[delivery] = known | 1 << receipt.event
-            self._events[(known >> 24) * EVENTS + receipt.event] += 1
+            first = not sent.events
+            sent.events |= 1 << receipt.event
+            self._sent.put(delivery, _encode(sent))
+            known = self._find(sent.statement)
+            known.events[receipt.event] += 1
+            self._known.put(sent.statement, _encode(known))
+            if first:
+                self._pace.receipted(receipt.member)
 
-    def _row(self, statement: bytes) -> int:
-        row = self._rows.get(statement)
-        if row is None:
-            row = self._rows[statement] = len(self._leaf)
-            for column in (self._leaf, self._partition, self._offset, self._decision):
-                column.append(NONE)
-            self._shares.append(0)
-            self._events.extend((0,) * EVENTS)
-        return row
+    def is_receipted(self, delivery: bytes) -> bool:
+        """Say whether there is a receipt for a delivery."""
+        value = self._sent.get(delivery)
+        return value is not None and _SENT.decode(value).events != 0
+
+    def _find(self, statement: bytes) -> Known:
+        value = self._known.get(statement)
+        return Known() if value is None else _KNOWN.decode(value)
