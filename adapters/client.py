@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -133,6 +134,8 @@ class HttpHub:
         self._seconds = seconds
         self._session: aiohttp.ClientSession | None = None
         self._wait_first = 0.0
+        self.told_at: int | None = None
+        """What the hub's clock said with its last answer, to the second."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -265,6 +268,7 @@ class HttpHub:
                 ) as response,
             ):
                 answer = await _read(response, limit)
+                self.told_at = _date(response)
                 if response.status >= 300:
                     raise self._problem(response, answer)
                 return answer
@@ -313,6 +317,13 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
             raise Unavailable("the hub's answer is too large")
         parts.append(part)
     return b"".join(parts)
+
+
+def _date(response: aiohttp.ClientResponse) -> int | None:
+    try:
+        return int(parsedate_to_datetime(response.headers.get("Date", "")).timestamp()) * 1000
+    except (ValueError, OverflowError):
+        return None
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float:

@@ -8,14 +8,18 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from broker.core.errors import HalongError
 from broker.core.keys import PrivateKey
+from broker.core.limits import CLOCK_SKEW_MS
 from broker.directory.certificates import issued_by, key_digest, read_certificate
 
 DAY = 86_400_000
+CLOCK_DOUBT_MS = 30_000
+LIBRARIES = ("cryptography", "aiohttp", "aiokafka")
+SET_THE_CLOCK = "timedatectl set-ntp true"
 RENEW_DAYS = 30
 LOW_BYTES = 1 << 30
 EMPTY_BYTES = 64 << 20
@@ -55,9 +59,43 @@ def bad(name: str, found: str, mend: str) -> Check:
 
 
 def check_versions() -> Check:
-    """Say what runs here."""
+    """Say what runs here, and refuse what cannot."""
     python = ".".join(map(str, sys.version_info[:3]))
-    return good("versions", f"halong {version('halong')}, Python {python}")
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES if _is_there(name))
+    found = f"halong {version('halong')}, Python {python}, {libraries}"
+    if sys.flags.optimize:
+        mend = "unset PYTHONOPTIMIZE, and do not give -O: libraries state their errors as assertions"
+        return bad("versions", f"{found}, without assertions", mend)
+    return good("versions", found)
+
+
+def _is_there(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def check_clock(ours: int, theirs: int | None, whose: str) -> Check | None:
+    """Compare the clock of this machine with another's; None where that tells nothing."""
+    if theirs is None:
+        return None
+    seconds = (ours - theirs) / 1000
+    found = f"{abs(seconds):,.0f} s {'ahead of' if seconds > 0 else 'behind'} {whose}"
+    if abs(ours - theirs) >= CLOCK_SKEW_MS:
+        return bad("clock", f"{found}: what is signed now is refused", SET_THE_CLOCK)
+    if abs(ours - theirs) >= CLOCK_DOUBT_MS:
+        return warning("clock", found, SET_THE_CLOCK)
+    return good("clock", f"with that of {whose}")
+
+
+def check_private(name: str, path: Path) -> Check:
+    """Look whether a file that holds notices or secrets is its owner's alone."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        return bad(name, f"others may read {path.name}: mode {mode:04o}", f"chmod 600 {path}")
+    return good(name, f"{path.name}, mode {mode:04o}, {path.stat().st_size / (1 << 20):,.1f} MiB")
 
 
 def check_keys(root: Path, keys: Iterable[Path]) -> list[Check]:
@@ -98,7 +136,7 @@ def check_certificate(name: str, path: Path, key: Path, authority: Path, now: in
     except (HalongError, ValueError) as error:
         return bad(name, f"{path.name}: {error}", renew)
     if now < certificate.valid_from:
-        return bad(name, "it is not valid yet: is the clock right?", "set the clock, best by NTP")
+        return bad(name, "it is not valid yet: is the clock right?", SET_THE_CLOCK)
     days = (certificate.valid_until - now) // DAY
     if days < 0:
         return bad(name, "it has expired", renew)

@@ -7,29 +7,37 @@ from pathlib import Path
 
 from broker.clock import SystemClock
 from broker.commands.checklist import (
+    CLOCK_DOUBT_MS,
+    DAY,
+    RENEW_DAYS,
+    SET_THE_CLOCK,
     Check,
     bad,
     check_certificate,
     check_disk,
     check_keys,
+    check_private,
     check_versions,
     good,
     warning,
 )
-from broker.commands.hub_folder import AUTHORITY_KEY, directory_of
-from broker.configuration import HUB_FILE, HubConfig, load_hub_config
+from broker.commands.hub_folder import AUTHORITY_KEY, ISSUED, directory_of
+from broker.configuration import HUB_FILE, HubConfig, load_hub_config, tls_of
 from broker.core.directory import Directory
 from broker.core.errors import BadConfiguration, HalongError, Unavailable
 from broker.core.keys import PrivateKey
 from broker.core.model import Checkpoint
 from broker.core.note import LogKey, LogSigner
 from broker.core.records import unframe
+from broker.directory.certificates import read_certificate
 from broker.directory.folder import remarks_on
 from broker.log import Log, Partition, open_log
 from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES
 
 OPEN_SECONDS = 10.0
 LOOK_BACK = 64
+AUTHORITY_DAYS = 365
+SHOWN_REMARKS = 10
 
 
 def check_hub(folder: Path) -> list[Check]:
@@ -52,10 +60,51 @@ def check_hub(folder: Path) -> list[Check]:
             "make the hub's certificate again; members keep the pin if the key stays",
         )
     )
+    checks.append(_authority(config, now))
     checks.append(check_disk(folder))
+    if config.log_file is not None and config.log_file.exists():
+        checks.append(check_private("log file", config.log_file))
     directory = _directory(config, checks)
     if directory is not None:
-        checks += [_log_key(config, directory), asyncio.run(_log(config, directory))]
+        checks += _members(folder, directory, now)
+        checks += [_log_key(config, directory), *asyncio.run(_log(config, directory, now))]
+    return checks
+
+
+def _authority(config: HubConfig, now: int) -> Check:
+    path = config.path(config.keys.authority)
+    try:
+        days = (read_certificate(path.read_bytes()).valid_until - now) // DAY
+    except (OSError, HalongError) as error:
+        return bad("authority", f"{path.name}: {error}", "bring it back from its backup")
+    if days < AUTHORITY_DAYS:
+        mend = "plan the next authority: docs/operate.md, Rotate"
+        return bad("authority", f"it ends in {days} days, and every certificate with it", mend)
+    return good("authority", f"{days:,} days left")
+
+
+def _members(folder: Path, directory: Directory, now: int) -> list[Check]:
+    """Name the members whose certificate or key ends soon."""
+    checks = []
+    for path in sorted((folder / ISSUED).glob("*.pem")):
+        name = path.stem
+        if name not in directory.members:
+            continue
+        try:
+            days = (read_certificate(path.read_bytes()).valid_until - now) // DAY
+        except HalongError as error:
+            checks.append(bad(f"certificate {name}", str(error), f"halong hub admit REQUEST --dir {folder}"))
+            continue
+        if days < RENEW_DAYS:
+            mend = f"halong hub admit REQUEST --dir {folder}, then send the welcome that it writes"
+            checks.append(warning(f"certificate {name}", f"it ends in {days} days", mend))
+    for id_, member in directory.members.items():
+        ends = [key.valid_until for key in member.keys if key.valid_at(now)]
+        last = None if None in ends else max((end for end in ends if end is not None), default=0)
+        if last is not None and last - now < RENEW_DAYS * DAY:
+            days = max(last - now, 0) // DAY
+            mend = f"list its next key in members/{id_}.toml: docs/operate.md, Rotate"
+            checks.append(warning(f"key of {id_}", f"its last key ends in {days} days", mend))
     return checks
 
 
@@ -94,25 +143,34 @@ def _log_key(config: HubConfig, directory: Directory) -> Check:
     return bad("log key", "it is not the one that members pin", "bring the key back from its backup")
 
 
-async def _log(config: HubConfig, directory: Directory) -> Check:
+async def _log(config: HubConfig, directory: Directory, now: int) -> list[Check]:
+    opening = open_log(config.log_url, read_only=True, tls=tls_of(config), step_seconds=OPEN_SECONDS)
     try:
-        async with open_log(config.log_url, read_only=True, step_seconds=OPEN_SECONDS) as log:
-            return await _checkpoint(log, LogKey.parse(directory.log_key))
+        async with opening as log:
+            remarks = await log.remarks()
+            mended = f"correct it on the cluster at `log` of {HUB_FILE}: docs/operate.md, Kafka"
+            checks = [warning("kafka", remark, mended) for remark in remarks[:SHOWN_REMARKS]]
+            return [await _checkpoint(log, LogKey.parse(directory.log_key), now), *checks]
     except BadConfiguration as error:
-        return warning("log", f"nothing is stored yet: {error}", "halong hub starts it")
+        return [warning("log", f"nothing is stored yet: {error}", "halong hub starts it")]
     except Unavailable as error:
-        return bad(
-            "log", str(error), f"see that {config.log.partition('://')[0]} at `log` of {HUB_FILE} is up"
-        )
+        mend = f"see that {config.log.partition('://')[0]} at `log` of {HUB_FILE} is up"
+        return [bad("log", str(error), mend)]
     except HalongError as error:
-        return bad("log", str(error), "halong audit count says where it breaks")
+        return [bad("log", str(error), "halong audit count says where it breaks")]
 
 
-async def _checkpoint(log: Log, key: LogKey) -> Check:
+async def _checkpoint(log: Log, key: LogKey, now: int) -> Check:
     ends = await log.ends([AUDIT_LEAVES, AUDIT_CHECKPOINTS])
     end = ends.get(Partition(AUDIT_CHECKPOINTS), 0)
     stored = await log.read(Partition(AUDIT_CHECKPOINTS), max(end - LOOK_BACK, 0), LOOK_BACK)
     if not stored:
         return warning("log", "no checkpoint is signed yet", "halong hub signs the first")
-    head = key.open_checkpoint(unframe(Checkpoint, stored[-1].value).note)
+    last = unframe(Checkpoint, stored[-1].value)
+    head = key.open_checkpoint(last.note)
+    if last.signed_at > now + CLOCK_DOUBT_MS:
+        ahead = (last.signed_at - now) // 1000
+        return bad(
+            "log", f"the last checkpoint was signed {ahead:,} s from now: is the clock right?", SET_THE_CLOCK
+        )
     return good("log", f"{head.size:,} leaves under the last checkpoint; halong audit count verifies them")

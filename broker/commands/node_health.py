@@ -9,15 +9,19 @@ from pathlib import Path
 from adapters.client import HttpHub, pinned_context
 from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
 from adapters.node import directory_source
-from adapters.status import Snapshot, snapshot
+from adapters.status import ChannelState, Snapshot, snapshot
 from adapters.store import Store
 from broker.clock import SystemClock
 from broker.commands.checklist import (
+    DAY,
+    RENEW_DAYS,
     Check,
     bad,
     check_certificate,
+    check_clock,
     check_disk,
     check_keys,
+    check_private,
     check_versions,
     good,
     warning,
@@ -59,7 +63,7 @@ def check_node(folder: Path, *, offline: bool) -> list[Check]:
     )
     checks.append(_directory(config, now))
     if not offline:
-        checks.append(asyncio.run(_hub(config)))
+        checks += asyncio.run(_hub(config))
     return checks + _store(config, now)
 
 
@@ -73,8 +77,15 @@ def _directory(config: NodeConfig, now: int) -> Check:
     member = directory.members.get(config.member)
     if member is None:
         return bad("directory", f"{config.member} is not in it", mend)
-    if not any(key.id == mine and key.use is Use.SIGN and key.valid_at(now) for key in member.keys):
+    ours = [key for key in member.keys if key.id == mine and key.use is Use.SIGN and key.valid_at(now)]
+    if not ours:
         return bad("directory", "it does not list this node's key for notices as valid now", mend)
+    ends = ours[0].valid_until
+    if ends is not None and ends - now < RENEW_DAYS * DAY:
+        days = (ends - now) // DAY
+        return warning(
+            "directory", f"this node's key for notices ends in {days} days", "docs/operate.md, Rotate"
+        )
     bound = [
         agreement.name for agreement in directory.agreements if directory.acceded(config.member, agreement)
     ]
@@ -86,9 +97,10 @@ def _directory(config: NodeConfig, now: int) -> Check:
     return good("directory", f"{len(directory.members)} members; acceded to {', '.join(bound)}")
 
 
-async def _hub(config: NodeConfig) -> Check:
-    """Ask the hub for its latest checkpoint, as the node would."""
+async def _hub(config: NodeConfig) -> list[Check]:
+    """Ask the hub for its latest checkpoint, as the node would, and compare the clocks."""
     address = config.joined
+    clock = None
     try:
         context = pinned_context(
             bytes.fromhex(address.pin),
@@ -98,19 +110,20 @@ async def _hub(config: NodeConfig) -> Check:
         )
         async with asyncio.timeout(REACH_SECONDS), HttpHub(address.url, context) as hub:
             note = await hub.checkpoint()
+            clock = check_clock(SystemClock().now(), hub.told_at, "the hub")
             size = 0 if note is None else LogKey.parse(address.log_key).open_checkpoint(note).size
     except TimeoutError:
-        return bad("hub", f"{address.url} did not answer in {REACH_SECONDS:.0f} s", "ask the hub's operator")
+        found = bad("hub", f"{address.url} did not answer in {REACH_SECONDS:.0f} s", "ask the hub's operator")
     except NotMember:
         mend = "ask the hub's operator to look whether this node's keys are listed"
-        return bad("hub", "it answers, and does not know this node's certificate", mend)
+        found = bad("hub", "it answers, and does not know this node's certificate", mend)
     except HalongError as error:
-        return bad(
-            "hub", f"{address.url}: {error}", "see that the address is right and that nothing is in the way"
-        )
-    return good(
-        "hub", f"{address.url} answers, with the pinned key; {size:,} leaves under the pinned log key"
-    )
+        mend = "see that the address is right and that nothing is in the way"
+        found = bad("hub", f"{address.url}: {error}", mend)
+    else:
+        under = f"{size:,} leaves under the pinned log key"
+        found = good("hub", f"{address.url} answers, with the pinned key; {under}")
+    return [found] if clock is None else [found, clock]
 
 
 def _store(config: NodeConfig, now: int) -> list[Check]:
@@ -121,7 +134,15 @@ def _store(config: NodeConfig, now: int) -> list[Check]:
             seen = snapshot(store)
     except HalongError as error:
         return [bad("store", str(error), "see that the disk has room and that you may write there")]
-    return [_running(config, seen, now), _outbox(seen, now), _inbox(seen), *_alarms(seen)]
+    return [
+        check_private("store", config.store_path),
+        _running(config, seen, now),
+        _outbox(seen, now),
+        _inbox(seen),
+        *(_channel(config, each) for each in seen.channels if each.name in config.channels),
+        *_feedback(config, seen, now),
+        *_alarms(seen),
+    ]
 
 
 def _running(config: NodeConfig, seen: Snapshot, now: int) -> Check:
@@ -170,6 +191,29 @@ def _held(seen: Snapshot, found: str) -> Check:
     return bad(
         "inbox", f"{found}; the feed stands still: {seen.held_code} {seen.held_field or ''}".rstrip(), mend
     )
+
+
+def _channel(config: NodeConfig, channel: ChannelState) -> Check:
+    name, at = f"channel {channel.name}", f"--dir {config.root}"
+    found = f"{channel.behind:,} wait"
+    if channel.dead_letters:
+        found += f", {channel.dead_letters:,} dead letters"
+        mend = f"halong channel dead {channel.name} {at}, then halong channel replay {channel.name} {at}"
+        return warning(name, found, mend)
+    if channel.paused:
+        return warning(name, f"{found}, paused", f"halong channel resume {channel.name} {at}")
+    if channel.failures:
+        found += f", {channel.failures:,} failures in a row, the last {channel.code}"
+        return warning(name, found, f"halong channel test {channel.name} {at}")
+    return good(name, found)
+
+
+def _feedback(config: NodeConfig, seen: Snapshot, now: int) -> list[Check]:
+    overdue = sum(due <= now for due in seen.feedback_due)
+    if overdue:
+        mend = f"halong feedback --dir {config.root} shows them, and answers"
+        return [warning("feedback", f"{overdue:,} overdue of {len(seen.feedback_due):,}", mend)]
+    return [good("feedback", f"{len(seen.feedback_due):,} owed, none overdue")] if seen.feedback_due else []
 
 
 def _alarms(seen: Snapshot) -> list[Check]:

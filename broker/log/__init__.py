@@ -202,6 +202,14 @@ class Log(Protocol):
         """Put a reader, as which nobody follows, at these places."""
         ...
 
+    async def remarks(self) -> Sequence[str]:
+        """Return what an operator should mend of where the log is kept, one line each.
+
+        Raises:
+            LogUnavailable: The log did not answer.
+        """
+        ...
+
     async def close(self) -> None:
         """Give back what is held; a second call does nothing."""
         ...

@@ -156,6 +156,10 @@ class EmbeddedLog:
         """See `broker.log.Log`."""
         await self._submit(Put(self._future(), Write((), reader, places)))
 
+    async def remarks(self) -> Sequence[str]:
+        """See `broker.log.Log`: a file needs no settings."""
+        return ()
+
     async def close(self) -> None:
         """See `broker.log.Log`."""
         writer, reads = self._writer, self._reads

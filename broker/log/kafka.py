@@ -20,6 +20,7 @@ from broker.log import Batch, LogUnavailable, Partition, Record, Stored, Topic
 from broker.log.growth import Growth
 from broker.log.kafka_clients import Cluster, bounded, stop_producer
 from broker.log.kafka_reads import Reads
+from broker.log.kafka_remarks import remarks
 from broker.log.kafka_shared import SharedFollower
 from broker.log.kafka_sole import SoleFollower
 from broker.log.kafka_topics import create_topics
@@ -162,6 +163,10 @@ class KafkaLog:
             await writer.store([], places)
         finally:
             await writer.stop()
+
+    async def remarks(self) -> Sequence[str]:
+        """See `broker.log.Log`."""
+        return await remarks(self._cluster, self._reads)
 
     async def close(self) -> None:
         """See `broker.log.Log`."""

@@ -158,6 +158,22 @@ class Reads:
             for partition in topic["partitions"]
         ]
 
+    async def describe(self, pattern: re.Pattern[str]) -> list[Mapping[str, Any]]:
+        """Return what the cluster says of the topics whose names match: partitions, copies."""
+        topics = await self._ask(lambda admin: admin.describe_topics(), "list the topics")
+        return [topic for topic in topics if pattern.match(topic["topic"])]
+
+    async def settings(self, asked: Sequence[Any]) -> dict[str, Mapping[str, str]]:
+        """Return the settings of topics and brokers, by their names."""
+        if not asked:
+            return {}
+        answers = await self._ask(lambda admin: admin.describe_configs(list(asked)), "tell settings")
+        return {
+            name: {setting: value for setting, value, *_ in found}
+            for answer in answers
+            for _code, _message, _kind, name, found in answer.resources
+        }
+
     async def named(self, topics: Sequence[str]) -> list[TopicPartition]:
         """Return the partitions of topics by their names; what is known is not asked for again."""
         names = {self._cluster.topic(name) for name in topics}

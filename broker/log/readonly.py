@@ -98,6 +98,10 @@ class ReadOnlyLog:
         """Refuse."""
         raise self._refusal()
 
+    async def remarks(self) -> Sequence[str]:
+        """See `broker.log.Log`: a file needs no settings."""
+        return ()
+
     async def close(self) -> None:
         """See `broker.log.Log`."""
         if self._pool is not None:
