@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from adapters.api.server import run_api
 from adapters.channels import Channel
 from adapters.channels.folder import FolderChannel
 from adapters.channels.worker import Worker
@@ -25,6 +26,7 @@ from adapters.incoming import Incoming
 from adapters.opening import Opening
 from adapters.outbox import Outbox
 from adapters.patience import Patience
+from adapters.progress import Following
 from adapters.receipts import Receipts
 from adapters.runner import Runner
 from adapters.status import snapshot
@@ -80,6 +82,7 @@ class Node:
         self.runner = Runner(equipment, channels, self.opening)
         self.workers = [Worker(equipment, channel, self.opening) for channel in channels]
         self.receipts = Receipts(equipment)
+        self.following = Following(equipment)
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -87,14 +90,21 @@ class Node:
             group.create_task(self.outbox.run(), name="outbox")
             group.create_task(self.runner.run(), name="runner")
             group.create_task(self.receipts.run(), name="receipts")
+            group.create_task(self.following.run(), name="following")
             for worker in self.workers:
                 group.create_task(worker.run(), name=f"channel {worker.name}")
 
 
 async def run_node(
-    config: NodeConfig, ready: Callable[[int], None] | None = None, *, clock: Clock | None = None
+    config: NodeConfig,
+    ready: Callable[[int], None] | None = None,
+    *,
+    clock: Clock | None = None,
+    api: Callable[[int], None] | None = None,
 ) -> None:
     """Run the node until cancelled; call `ready` with the port of its health page once it works.
+
+    Before that, `api` is called with the port of the local API, if there is one.
 
     Raises:
         BadConfiguration: The configuration, a key or the directory cannot be used, or another node runs.
@@ -132,6 +142,13 @@ async def run_node(
                     ready(port)
 
             async with asyncio.TaskGroup() as group:
+                if config.api is not None:
+                    answers = asyncio.get_running_loop().create_future()
+                    group.create_task(run_api(config, node.equipment, answers.set_result), name="api")
+                    port = await answers
+                    log_line.info("api.ready", port=port)
+                    if api is not None:
+                        api(port)
                 group.create_task(node.run(), name="node")
                 group.create_task(health.run(listening), name="health")
 
