@@ -141,7 +141,7 @@ class Receiving:
         return shapes.FeedbackDues(
             due=[
                 shapes.FeedbackDue(
-                    reference=each.shared.reference,
+                    reference=f"halong:{each.shared.reference.removeprefix('halong:')}",
                     delivery=each.shared.delivery.hex(),
                     type=each.shared.notice_type,
                     originator=each.shared.originator,
