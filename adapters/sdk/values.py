@@ -13,7 +13,8 @@ from adapters.notices import CLASSES
 from adapters.typed import TypedNotice
 from broker.core.errors import HalongError, Refused, Unavailable, error_of
 
-FINAL = "acknowledged"
+STAGES = ("queued", "signed", "durable", "decided", "proven", "delivered", "acknowledged")
+FINAL = STAGES[-1]
 
 
 class Delivery(shapes.Delivery, frozen=True, kw_only=True):
@@ -86,7 +87,10 @@ class Sent:
         Raises:
             Refused: It was refused; the class is that of its code.
             Unavailable: It has not come so far in time; nothing is lost, wait again.
+            ValueError: There is no such stage.
         """
+        if stage not in STAGES:
+            raise ValueError(f"a stage is one of {', '.join(STAGES)}")
         state = await self._look(self.id, stage, seconds)
         if state.stage == "refused":
             kind = error_of(state.code or "") or Refused
@@ -96,13 +100,8 @@ class Sent:
         return state
 
 
-STAGES = ("queued", "signed", "durable", "decided", "proven", "delivered", "acknowledged")
-
-
 def has_come(state: shapes.NoticeState, stage: str) -> bool:
     """Say whether a notice has come to a stage, or as far as it can."""
-    if stage not in STAGES:
-        raise ValueError(f"a stage is one of {', '.join(STAGES)}")
     nobody = state.receivers == 0 and state.stage == "proven"
     return nobody or (state.stage in STAGES and STAGES.index(state.stage) >= STAGES.index(stage))
 
