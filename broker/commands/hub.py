@@ -168,6 +168,29 @@ def welcome(member: str, folder: Path, output: Path | None, as_json: bool) -> No
 
 
 @hub.command(
+    "renew", cls=Command, examples=["halong hub renew --dir hub", "halong hub renew --dir hub --json"]
+)
+@dir_option
+@json_option
+def renew(folder: Path, as_json: bool) -> None:
+    """Make the hub's own certificate again before it ends; its key stays, so members notice nothing.
+
+    A hub that runs takes it up when it is started again.
+    """
+    from broker.commands import hub_folder
+    from broker.directory.certificates import read_certificate
+
+    now = SystemClock().now()
+    certificate = read_certificate(hub_folder.renew(folder, now))
+    days = (certificate.valid_until - now) // 86_400_000
+    if as_json:
+        answer({"key": certificate.key.hex(), "valid_until": certificate.valid_until, "days": days})
+        return
+    say(f"{style('renewed', fg='green')} the hub's certificate, for {days} days, with the same key")
+    note("next: start the hub again, and it is in use")
+
+
+@hub.command(
     "agree",
     cls=Command,
     examples=[

@@ -187,6 +187,26 @@ def _issued(folder: Path, member: str, key: bytes | None = None) -> Path:
     return folder / ISSUED / (f"{member}.pem" if key is None else f"{member}.{key.hex()[:16]}.pem")
 
 
+def renew(folder: Path, now: int) -> bytes:
+    """Make the hub's certificate again, for the same name and the same key, which members have pinned.
+
+    Raises:
+        BadConfiguration: The certificate that is there cannot be read.
+    """
+    config = load_hub_config(folder)
+    path = config.path(config.keys.certificate)
+    certificate = make_hub_certificate(
+        config.network,
+        host_of(path.read_bytes()),
+        config.path(config.keys.tls).read_bytes(),
+        config.path(config.keys.authority).read_bytes(),
+        (folder / AUTHORITY_KEY).read_bytes(),
+        now,
+    )
+    write_whole(path, certificate)
+    return certificate
+
+
 def parties_of(folder: Path, agreement: Agreement, named: Sequence[str]) -> list[str]:
     """Return which members accede: those named, or all of its parties that are members.
 

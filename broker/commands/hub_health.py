@@ -57,7 +57,7 @@ def check_hub(folder: Path) -> list[Check]:
             config.path(keys.tls),
             config.path(keys.authority),
             now,
-            "make the hub's certificate again; members keep the pin if the key stays",
+            f"halong hub renew --dir {folder}, then start the hub again",
         )
     )
     checks.append(_authority(config, now))
