@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -20,9 +21,24 @@ STOPPING = "STOPPING=1"
 ALIVE = "WATCHDOG=1"
 
 
+COLLECT_AFTER = 50_000
+"""Objects more than before, after which those are looked for that hold one another in a circle."""
+
+
 def run_until_stopped(main: Coroutine[Any, Any, None]) -> None:
     """Run `main` until it ends, or until SIGTERM or Ctrl-C; what it raises is raised."""
+    collect_rarely()
     asyncio.run(_stoppable(main))
+
+
+def collect_rarely() -> None:
+    """Look for circles of objects more rarely than Python does by itself.
+
+    Records and what is made of them hold no circles and go at once; there are tens of thousands of them under
+    way, and to look through them every 700 took a fifth of a busy dispatcher's time.
+    """
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
 
 
 async def _stoppable(main: Coroutine[Any, Any, None]) -> None:

@@ -21,6 +21,7 @@ GIVES_UP = (LookupError, TypeError, ValueError)
 
 _ONE_BYTE = 64
 """Numbers from 0 to here are one byte, twice the number."""
+_TWO_BYTES = 8_192
 _WHOLE = (-(1 << 63), (1 << 63) - 1)
 
 
@@ -97,6 +98,16 @@ class _Maker(ABC):
         name = self._name()
         self._known[name] = value
         return name
+
+
+def _size(of: str) -> list[str]:
+    """Return code that writes a length; nearly all take one byte or two."""
+    return [
+        f"size = {of}",
+        f"if size < {_ONE_BYTE}: out.append(size << 1)",
+        f"elif size < {_TWO_BYTES}: out.append((size << 1) & 127 | 128); out.append(size >> 6)",
+        "else: write_long(out, size)",
+    ]
 
 
 def _indented(lines: list[str]) -> list[str]:
@@ -243,9 +254,7 @@ class _Writer(_Maker):
     def _bytes(self, part: str) -> list[str]:
         return [
             f"if type({part}) is not bytes: raise Mismatch('bytes')",
-            f"size = len({part})",
-            f"if size < {_ONE_BYTE}: out.append(size << 1)",
-            "else: write_long(out, size)",
+            *_size(f"len({part})"),
             f"out += {part}",
         ]
 
@@ -254,7 +263,7 @@ class _Writer(_Maker):
         return [
             f"if type({part}) is not tuple and type({part}) is not list: raise Mismatch('list')",
             f"if {part}:",
-            f"    write_long(out, len({part}))",
+            *_indented(_size(f"len({part})")),
             f"    for {item} in {part}:",
             *_indented(_indented(self._write(items, item))),
             "out.append(0)",

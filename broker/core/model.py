@@ -1,14 +1,14 @@
-"""The values that flow: frozen, slotted, one class a record of profile 1.
+"""The values that flow: frozen, slotted, one class a record of profile 1; nothing here checks anything.
 
-Fields have the names and the order of the Avro schemas in `schemas/records`; digests, salts and
-keys are `bytes`, times are integers (UTC milliseconds).  Nothing here checks anything: bytes become
-these values in `codec`, and are judged in `header`, `notice` and `delivery`.
+Names and order of fields are those of `schemas/records`; digests, salts and keys are `bytes`, times integers
+(UTC milliseconds).  Bytes become these values in `codec`, and are judged in `header`, `notice`, `delivery`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 
 class Region(IntEnum):
@@ -21,7 +21,7 @@ class Region(IntEnum):
     NORTH_AFRICA_MIDDLE_EAST = 4
     ASIA_PACIFIC = 5
 
-    @property
+    @cached_property
     def slug(self) -> str:
         """The name in topics, lanes and references: `asia-pacific`."""
         return self.name.lower().replace("_", "-")

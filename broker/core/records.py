@@ -130,12 +130,17 @@ def decode(cls: type[T], data: bytes) -> T:
     return value
 
 
-def encode_delivery(head: bytes, envelope: bytes, proofs: tuple[Proof, ...]) -> bytes:
-    """Return the encoding of a delivery whose envelope is encoded already, once for all who get the same."""
+def encode_content(envelope: bytes, proofs: tuple[Proof, ...]) -> bytes:
+    """Return what follows the head in a delivery: made once for all who get the same."""
+    # The second branch of the union, the record as it stands, and the proofs, which stand last.
+    return b"\x02" + envelope + encode(Delivery(b"", None, proofs))[2:]
+
+
+def encode_delivery(head: bytes, content: bytes) -> bytes:
+    """Return the encoding of a delivery whose content is encoded already."""
     out = bytearray()
     write_long(out, len(head))
-    # The second branch of the union, then the record as it stands.
-    return bytes(out) + head + b"\x02" + envelope + encode(Delivery(b"", None, proofs))[2:]
+    return bytes(out) + head + content
 
 
 def frame(record: Any) -> bytes:
@@ -146,6 +151,12 @@ def frame(record: Any) -> bytes:
 def framed(cls: type, data: bytes) -> bytes:
     """Return the topic's value of an encoded record."""
     return _PREFIXES[cls] + data
+
+
+def named_frame(record: Any) -> tuple[bytes, bytes]:
+    """Return a record's name and its value of a topic: what `record_id` and `frame` return."""
+    cls, data = type(record), encode(record)
+    return _named(KINDS[cls], data), framed(cls, data)
 
 
 def unframe(cls: type[T], value: bytes) -> T:

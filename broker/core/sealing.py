@@ -46,6 +46,8 @@ def seals_root(envelope: Envelope) -> bytes | None:
 
 def prove(envelope: Envelope, slots: frozenset[Slot], recipient: str) -> tuple[Proof, ...]:
     """Return the proofs of what `recipient` gets of a complete envelope's sealed part, in its order."""
+    if not envelope.sealed:
+        return ()
     tree = _tree(envelope)
     sealed = [index for index, one in enumerate(envelope.sealed) if one.slot in slots]
     wraps = [

@@ -29,7 +29,6 @@ from broker.core.model import (
     DeliveryHead,
     Envelope,
     Header,
-    Proof,
     Refusal,
     Slot,
     Station,
@@ -39,11 +38,11 @@ from broker.core.records import (
     decode,
     delivery_id,
     encode,
+    encode_content,
     encode_delivery,
-    frame,
     framed,
+    named_frame,
     partition_of,
-    record_id,
     statement_id,
     unframe,
 )
@@ -82,9 +81,9 @@ class Taken:
 class Redacted:
     """What is left of an envelope for everybody who gets the same slots."""
 
-    envelope: bytes
-    proofs: tuple[Proof, ...]
+    slots: tuple[Slot, ...]
     content: bytes
+    digest: bytes
 
 
 class Dispatcher:
@@ -267,7 +266,7 @@ class Ruling:
                 cut[kind] = _redacted(taken.envelope, share.slots, member)
             id_, record = self._deliver(taken, member, share, cut[kind])
             yield record
-            parts.append(DecisionShare(member, tuple(sorted(share.slots)), share.grounds, id_))
+            parts.append(DecisionShare(member, cut[kind].slots, share.grounds, id_))
         decision = Decision(
             salt=new_salt(),
             statement=taken.statement,
@@ -277,7 +276,7 @@ class Ruling:
             decided_at=self._at,
             shares=tuple(parts),
         )
-        yield Record(Partition(DECISIONS), record_id(decision), frame(decision))
+        yield Record(Partition(DECISIONS), *named_frame(decision))
         self.change.admit(header, taken.statement, self._at, shares)
         self._admitted.append((header, taken.statement, len(parts)))
 
@@ -290,8 +289,8 @@ class Ruling:
                 lane=lane,
                 sequence=self.change.next_in_lane((member, lane)),
                 statement=taken.statement,
-                slots=tuple(sorted(share.slots)),
-                content=cut.content,
+                slots=cut.slots,
+                content=cut.digest,
                 grounds=share.grounds,
                 directory=self._directory.version,
                 obligations=share.obligations,
@@ -299,7 +298,7 @@ class Ruling:
             )
         )
         id_ = delivery_id(head)
-        value = framed(Delivery, encode_delivery(head, cut.envelope, cut.proofs))
+        value = framed(Delivery, encode_delivery(head, cut.content))
         return id_, Record(Partition(inbox_topic(member)), id_, value)
 
     def _refusal(self, taken: Taken, code: str) -> Record:
@@ -313,7 +312,7 @@ class Ruling:
             count=1,
             at=self._at,
         )
-        return Record(Partition(REFUSALS), record_id(refusal), frame(refusal))
+        return Record(Partition(REFUSALS), *named_frame(refusal))
 
     def count(self) -> None:
         """Say and count what was ruled, now that it is committed."""
@@ -342,4 +341,4 @@ class Ruling:
 def _redacted(envelope: Envelope, slots: frozenset[Slot], recipient: str) -> Redacted:
     left, proofs = redact(envelope, slots, recipient)
     data = encode(left)
-    return Redacted(data, proofs, content_digest(data))
+    return Redacted(tuple(sorted(slots)), encode_content(data, proofs), content_digest(data))

@@ -12,7 +12,7 @@ from broker.clock import Clock
 from broker.core.errors import TooMany
 from broker.core.keys import new_salt
 from broker.core.model import Delivery, Read, Readable
-from broker.core.records import frame, record_id, unframed
+from broker.core.records import named_frame, unframed
 from broker.core.wire import Feed, FeedItem
 from broker.log import Log, Partition, Record, Stored
 from broker.log.topics import READS, inbox_topic
@@ -122,7 +122,7 @@ class Inbox:
             reason=None,
             at=self._clock.now(),
         )
-        await self._log.append([Record(Partition(READS), record_id(read), frame(read))])
+        await self._log.append([Record(Partition(READS), *named_frame(read))])
         self._metrics.feed_answers.inc()
         self._metrics.feed_items.inc(len(deliveries))
         log_line.info("inbox.read", member=member, count=len(deliveries))

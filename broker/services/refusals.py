@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from broker.clock import Clock
 from broker.core.keys import new_salt
 from broker.core.model import Refusal, Station
-from broker.core.records import frame, record_id
+from broker.core.records import named_frame
 from broker.log import Log, Partition, Record
 from broker.log.topics import REFUSALS
 
@@ -112,4 +112,4 @@ def _record(refused: Refused, count: int, now: int) -> Record:
         count=count,
         at=now,
     )
-    return Record(Partition(REFUSALS), record_id(refusal), frame(refusal))
+    return Record(Partition(REFUSALS), *named_frame(refusal))

@@ -26,6 +26,7 @@ from broker.core.records import (
     decode,
     delivery_id,
     encode,
+    encode_content,
     encode_delivery,
     framed,
     leaf_entry,
@@ -311,7 +312,9 @@ def decode_head(raw: bytes) -> bytes:
 def test_a_delivery_put_together_is_the_one_that_is_encoded(head: bytes, proofs: tuple[Proof, ...]) -> None:
     envelope = Envelope(b"header", b"signature", (Disclosure(Slot.FACTS, bytes(16), b"value"),), (), ())
 
-    assert encode_delivery(head, encode(envelope), proofs) == encode(Delivery(head, envelope, proofs))
+    assert encode_delivery(head, encode_content(encode(envelope), proofs)) == encode(
+        Delivery(head, envelope, proofs)
+    )
 
 
 class FullDisk(CrashPoints):
