@@ -34,6 +34,9 @@ DEVELOP = "Develop"
 
 COMMANDS: Mapping[str, Entry] = {
     "publish": Entry(PUBLISH, "adapters.commands.publish", "Sign notices and send them: files, or a table."),
+    "preview": Entry(
+        PUBLISH, "adapters.commands.preview", "Say who would get a notice, which parts, and why."
+    ),
     "feed": Entry(PUBLISH, "adapters.commands.feed", "Show what arrived at this node."),
     "outbox": Entry(
         PUBLISH, "adapters.commands.outbox", "Carry notices of a node without network, by stick."

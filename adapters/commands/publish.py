@@ -13,45 +13,35 @@ from typing import Any
 import click
 import msgspec
 
+from adapters.commands.desk import MOST_MAP_BYTES, Desk
 from adapters.commands.options import dir_option
+from adapters.commands.previewed import receiver_object, show_all
 from adapters.commands.waiting import Wait, wait_for
 from adapters.draft import Draft
 from adapters.importing import Importer, Tally, report_file
 from adapters.map_file import parse_map
 from adapters.mapping import Mapped, TableMap
-from adapters.member_folder import NodeFolder, open_folder
-from adapters.node import directory_source, leading_region
-from adapters.preview import Receiver, preview
+from adapters.member_folder import open_folder
 from adapters.progress import Stage
 from adapters.table import CsvTable
-from broker.clock import SystemClock
-from broker.core.catalogue import Catalogue
-from broker.core.errors import AddresseeUnreached, BadConfiguration, NotCanonical, Refused
-from broker.core.index import Index
-from broker.core.model import Region
-from broker.core.wire import read
 from broker.files import read_sent
 from broker.progress import progress
 from broker.terminal import (
     READABLE,
     Command,
     Exit,
-    Stopped,
     answer,
     clean,
-    from_error,
     json_option,
     note,
     say,
     style,
     table,
 )
-from schemas import code_list, load_catalogue
+from schemas import code_list
 from schemas.flags import FlagKind, flags
 
 SHOWN_REASONS = 8
-MOST_NOTICE_BYTES = 4 * 1024 * 1024
-MOST_MAP_BYTES = 256 * 1024
 
 _WORDS = {
     FlagKind.UNKNOWN_CODE: "a code that its list does not have",
@@ -117,7 +107,7 @@ def publish(
     if bool(files) == (table_path is not None):
         raise click.UsageError("name files, or a table with --from and --map")
     with open_folder(folder) as node:
-        desk = _Desk(node)
+        desk = Desk(node)
         if table_path is None or map_path is None:
             return _publish_files(desk, files, wait, dry_run=dry_run, as_json=as_json)
         mapping = parse_map(read_sent(map_path, MOST_MAP_BYTES), str(map_path))
@@ -125,36 +115,14 @@ def publish(
         return _publish_table(desk, table_path, mapping, report, wait, dry_run=dry_run, as_json=as_json)
 
 
-class _Desk:
-    """Where drafts are made and checked."""
-
-    def __init__(self, node: NodeFolder) -> None:
-        self.node = node
-        self.member = node.config.member
-        self.now = SystemClock().now()
-        self.catalogue: Catalogue = load_catalogue()
-        self.region: Region = leading_region(node.config)
-
-    def draft(self, obj: object, source: str | None = None) -> Draft:
-        """Return the draft that a JSON object describes."""
-        return Draft.from_json(
-            obj, self.catalogue, member=self.member, region=self.region, at=self.now, source=source
-        )
-
-    def preview(self, draft: Draft) -> list[Receiver]:
-        """Return who would get it, as far as this node's directory tells."""
-        index = Index(directory_source(self.node.config).load())
-        return preview(draft, self.member, self.catalogue, index, self.node.incoming, self.now)
-
-
 # --- files ----------------------------------------------------------------------------------------------
 
 
 def _publish_files(
-    desk: _Desk, files: tuple[Path, ...], wait: Wait | None, *, dry_run: bool, as_json: bool
+    desk: Desk, files: tuple[Path, ...], wait: Wait | None, *, dry_run: bool, as_json: bool
 ) -> int:
-    drafts = [_read(desk, path) for path in files]
-    previews = [_preview(desk, path, draft) for path, draft in zip(files, drafts, strict=True)]
+    drafts = [desk.read(path) for path in files]
+    previews = [desk.preview(path, draft) for path, draft in zip(files, drafts, strict=True)]
     queued = [None] * len(drafts) if dry_run else desk.node.outgoing.enqueue(drafts, desk.now)
     if as_json:
         notices = [
@@ -162,16 +130,15 @@ def _publish_files(
                 "file": str(path),
                 "type": draft.notice_type,
                 "queued": id_,
-                "receivers": [_receiver(receiver) for receiver in receivers],
+                "receivers": [receiver_object(each) for each in found.receivers],
             }
-            for path, draft, receivers, id_ in zip(files, drafts, previews, queued, strict=True)
+            for path, draft, found, id_ in zip(files, drafts, previews, queued, strict=True)
         ]
         told = {"member": desk.member, "dry_run": dry_run, "notices": notices}
         return _answer(desk, told, queued, wait)
-    for path, draft, receivers in zip(files, drafts, previews, strict=True):
+    for path, draft, found in zip(files, drafts, previews, strict=True):
         say(f"{style(str(path), bold=True)}  {draft.notice_type}, TLP {draft.tlp.name}")
-        for line in table([_receiver_line(receiver) for receiver in receivers]):
-            say(line)
+        show_all(found)
     if dry_run:
         note("nothing was queued: --dry-run")
     else:
@@ -179,7 +146,7 @@ def _publish_files(
     return _waited(desk, queued, wait, as_json=False)
 
 
-def _answer(desk: _Desk, told: dict[str, Any], queued: Sequence[int | None], wait: Wait | None) -> int:
+def _answer(desk: Desk, told: dict[str, Any], queued: Sequence[int | None], wait: Wait | None) -> int:
     """Print the answer to a program: alone it may take many lines, before events it is the first line."""
     if wait is None:
         answer(told)
@@ -188,67 +155,18 @@ def _answer(desk: _Desk, told: dict[str, Any], queued: Sequence[int | None], wai
     return _waited(desk, queued, wait, as_json=True)
 
 
-def _waited(desk: _Desk, queued: Sequence[int | None], wait: Wait | None, *, as_json: bool) -> int:
+def _waited(desk: Desk, queued: Sequence[int | None], wait: Wait | None, *, as_json: bool) -> int:
     ids = [id_ for id_ in queued if id_ is not None]
     if wait is None or not ids:
         return Exit.HELD
     return wait_for(desk.node, ids, wait.stage, wait.seconds, as_json=as_json)
 
 
-def _read(desk: _Desk, path: Path) -> Draft:
-    try:
-        obj = read(read_sent(path, MOST_NOTICE_BYTES), object)
-    except NotCanonical as error:
-        raise BadConfiguration(f"not readable as JSON: {error}", field=str(path)) from None
-    try:
-        return desk.draft(obj)
-    except Refused as error:
-        raise _at(path, error) from None
-
-
-def _preview(desk: _Desk, path: Path, draft: Draft) -> list[Receiver]:
-    try:
-        return desk.preview(draft)
-    except AddresseeUnreached as error:
-        raise from_error(
-            error,
-            where=f"{path}: addressees",
-            next_step='name others, or add "partial": true to send it anyhow',
-        ) from None
-    except Refused as error:
-        raise _at(path, error) from None
-
-
-def _at(path: Path, error: Refused) -> Stopped:
-    return from_error(error, where=str(path) if error.field is None else f"{path}: {error.field}")
-
-
-def _receiver(receiver: Receiver) -> dict[str, Any]:
-    return {
-        "member": receiver.member,
-        "slots": receiver.slots,
-        "agreements": receiver.agreements,
-        "reason": receiver.reason.value if receiver.reason is not None else None,
-    }
-
-
-def _receiver_line(receiver: Receiver) -> tuple[str, str, str]:
-    agreements = ", ".join(receiver.agreements)
-    if receiver.reason is None:
-        return (
-            style(receiver.member, fg="green"),
-            " ".join(receiver.slots) or "header alone",
-            f"by {agreements}",
-        )
-    why = f"{receiver.reason.value}{f' of {agreements}' if agreements else ''}"
-    return style(receiver.member, dim=True), style("nothing", dim=True), style(f"clause {why}", dim=True)
-
-
 # --- tables ---------------------------------------------------------------------------------------------
 
 
 def _publish_table(
-    desk: _Desk, path: Path, mapping: TableMap, report_path: Path, wait: Wait | None,
+    desk: Desk, path: Path, mapping: TableMap, report_path: Path, wait: Wait | None,
     *, dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
     csv = CsvTable(path, delimiter=mapping.delimiter, encoding=mapping.encoding)
