@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import resource
 import subprocess
 import threading
 import time
@@ -37,7 +38,7 @@ from broker.commands import hub_folder
 from broker.commands.hub_folder import HubPlan
 from broker.core.directory import MemberClass
 from broker.core.model import Region
-from broker.demo.processes import Service, ask, free_port, halong
+from broker.demo.processes import Service, ask, environment, free_port, halong
 from broker.directory.joining import read_join_request, write_welcome
 from schemas import load_catalogue
 from tests.faults.counting import MARK, Delivered, Found, by_mark, compare
@@ -83,6 +84,21 @@ def minimal(notice_type: str, mark: str) -> dict[str, Any]:
     return {"scope": "TREND", "customs_office": mark}
 
 
+class Process(Service):
+    """A service that may also be stopped, woken, and kept from growing files."""
+
+    def signal(self, number: int) -> None:
+        """Send the process a signal."""
+        assert self.pid is not None
+        os.kill(self.pid, number)
+
+    def limit_files(self, most: int) -> None:
+        """Let no file of the process grow past so many bytes, as on a full disk; -1 lifts the limit."""
+        assert self.pid is not None
+        _, hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (most, hard))
+
+
 @dataclass
 class Live:
     """The processes of one folder; `owed` grows with what is queued.
@@ -93,7 +109,7 @@ class Live:
     """
 
     folder: Path
-    services: Mapping[str, Service]
+    services: dict[str, Process]
     owed: dict[str, list[bytes]] = field(default_factory=lambda: {member: [] for member in MEMBERS})
     queued: Counter[str] = field(default_factory=Counter)
 
@@ -122,12 +138,17 @@ class Live:
         usual |= {member: ("member", "--dir", str(folder / member)) for member in MEMBERS}
         given = commands or {}
         services = {
-            name: Service(name, given.get(name) or halong(*arguments), folder / name)
+            name: Process(name, given.get(name) or halong(*arguments), folder / name)
             for name, arguments in usual.items()
         }
         return cls(folder, services)
 
-    def __getitem__(self, name: str) -> Service:
+    def replace(self, name: str, command: Sequence[str]) -> None:
+        """Run something else under this name from its next start on."""
+        self.services[name].kill()
+        self.services[name] = Process(name, command, self.folder / name)
+
+    def __getitem__(self, name: str) -> Process:
         return self.services[name]
 
     def start(self, *names: str) -> Self:
@@ -318,19 +339,18 @@ CATALOGUE = load_catalogue()
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a `halong` command to its end."""
-    environment = {**os.environ, "NO_COLOR": "1"}
     return subprocess.run(
         halong(*arguments),
         capture_output=True,
         text=True,
         timeout=SETTLE_SECONDS,
-        env=environment,
+        env=environment(),
         cwd=cwd,
         check=False,
     )
 
 
-def lines_of(service: Service) -> list[dict[str, Any]]:
+def lines_of(service: Process) -> list[dict[str, Any]]:
     """Return the lines that a process has logged."""
     text = (service.folder / "log.jsonl").read_text(encoding="utf-8", errors="replace")
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]

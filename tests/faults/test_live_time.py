@@ -1,0 +1,113 @@
+"""Clocks that are an hour off, and a hub that stands still for a while and then goes on."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from broker.demo.processes import halong
+from broker.terminal import Exit
+from tests.faults import broken, chance
+from tests.faults.live import Live, run
+from tests.faults.table import record
+
+pytestmark = [pytest.mark.sockets, pytest.mark.soak]
+
+HOUR = 3600
+PER_SECOND = 100
+NOTICES = 200
+PAUSE_SECONDS = 40.0
+"""Longer than any reader of the log waits for the disk."""
+
+
+def stood_still(folder: Path, seconds: float) -> tuple[Live, float]:
+    """Stop the hub under load as a machine does that swaps or is moved, and wake it up again."""
+    began = time.monotonic()
+    with Live.built(folder) as live:
+        live.start()
+        with live.load(PER_SECOND):
+            time.sleep(1)
+            pid = live["hub"].pid
+            assert pid is not None
+            live["hub"].signal(signal.SIGSTOP)
+            # A supervisor that takes it for dead starts another: only one may write.
+            second = run("hub", "--dir", str(folder / "hub"))
+            assert second.returncode == Exit.UNAVAILABLE, second.stderr
+            assert "another process" in second.stderr
+            time.sleep(seconds)
+            live["hub"].signal(signal.SIGCONT)
+            time.sleep(1)
+        assert live["hub"].pid == pid
+        live.settle()
+        live.stop()
+    return live, time.monotonic() - began
+
+
+def test_a_hub_that_stood_still_for_long_goes_on_and_no_second_one_writes(tmp_path: Path) -> None:
+    seed = chance.seed()
+    pause = random.Random(seed).uniform(0.8, 1.2) * PAUSE_SECONDS
+
+    live, seconds = stood_still(tmp_path, pause)
+
+    row = live.row(
+        "hub paused and woken", live.in_topics() + live.in_folders(), kills=1, seed=seed, seconds=seconds
+    )
+    record(row)
+    assert row.faultless
+    assert live.audit()["log"] == "verified"
+
+
+def wrong_by(folder: Path, name: str, seconds: int) -> Live:
+    """Return the processes of which one has a clock that is wrong."""
+    arguments = ("hub" if name == "hub" else "member", "--dir", str(folder / name))
+    return Live.built(folder, {name: broken.command(f"clock={seconds}", *arguments)})
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("hub", HOUR), ("vn", -HOUR), ("nl", HOUR), ("nl", -HOUR)])
+def test_a_clock_that_is_an_hour_off_loses_nothing(name: str, seconds: int, tmp_path: Path) -> None:
+    began = time.monotonic()
+    with wrong_by(tmp_path, name, seconds) as live:
+        live.start()
+        live.queue("vn", NOTICES)
+        live.queue("jp", NOTICES)
+        live.settle()
+        live.stop()
+
+    who = {"hub": "hub", "vn": "publishing node", "nl": "receiving node"}[name]
+    row = live.row(
+        f"{who}'s clock an hour {'ahead' if seconds > 0 else 'behind'}",
+        live.in_topics() + live.in_folders(), kills=1, seed=0, seconds=time.monotonic() - began,
+    )  # fmt: skip
+    record(row)
+    assert row.faultless
+    assert live.audit()["log"] == "verified"
+
+
+def test_what_was_said_with_a_clock_that_is_ahead_waits_until_it_is_true(tmp_path: Path) -> None:
+    """For a hub whose clock is an hour behind all notices are of the future; an hour later they are not."""
+    began = time.monotonic()
+    with wrong_by(tmp_path, "hub", -HOUR) as live:
+        live.start()
+        live.queue("vn", NOTICES)
+        assert live.until(
+            lambda: any(
+                (alarm.event, alarm.code) == ("outbox.blocked", "not-yet-valid")
+                for alarm in live.look("vn").alarms
+            )
+        )
+        live.stop("hub")
+        live.replace("hub", halong("hub", "--dir", str(tmp_path / "hub")))
+        live.start("hub")
+        live.settle()
+        live.stop()
+
+    row = live.row(
+        "hub's clock an hour behind", live.in_topics() + live.in_folders(), kills=1, seed=0,
+        seconds=time.monotonic() - began,
+    )  # fmt: skip
+    record(row)
+    assert row.faultless
