@@ -183,8 +183,10 @@ class Runner:
             checked = check_delivery(proven, self._member, index.directory, self._catalogue, references)
         except Refused as error:
             return self._quarantine(proven, error)
-        self._opening.keep(checked, index.directory)
-        return self._taken(checked)
+        taken = self._taken(checked)
+        if taken.state == "checked":
+            self._opening.keep(checked, index.directory)
+        return taken
 
     def _quarantine(self, proven: Proven, error: Refused) -> Taken:
         head = proven.head
