@@ -10,15 +10,15 @@ What was shared and answered is kept in `feedback_view`; when a person is remind
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.draft import Draft
 from adapters.feedback_view import FEEDBACK, FeedbackView, Shared
 from adapters.incoming import Incoming
 from adapters.outgoing import Outgoing
-from adapters.preview import Receiver, preview
+from adapters.preview import Preview, Receiver, look_ahead
 from adapters.store import Store
 from broker.core.catalogue import Catalogue
 from broker.core.errors import BadHeader
@@ -47,8 +47,13 @@ class Answer:
 
     shared: Shared
     draft: Draft
-    receivers: tuple[Receiver, ...]
+    preview: Preview
     queued: int | None
+
+    @property
+    def receivers(self) -> Sequence[Receiver]:
+        """Every other member, those first who would get it."""
+        return self.preview.receivers
 
 
 def due(
@@ -134,8 +139,8 @@ def compose_answer(
     }
     source = _source(FeedbackView(store, member, catalogue), shared, again=again)
     draft = Draft.from_json(obj, catalogue, member=member, region=original.region, at=now, source=source)
-    receivers = preview(draft, member, catalogue, index, Incoming(store), now)
-    return Answer(shared, draft, tuple(receivers), None)
+    ahead = look_ahead(draft, member, catalogue, index, Incoming(store), now)
+    return Answer(shared, draft, ahead, None)
 
 
 def answer(
@@ -167,7 +172,7 @@ def queue_answer(store: Store, made: Answer, *, now: int, again: bool = False) -
     if made.shared.answered_at is not None and not again:
         return made
     (queued,) = Outgoing(store).enqueue([made.draft], now)
-    return Answer(made.shared, made.draft, made.receivers, queued)
+    return replace(made, queued=queued)
 
 
 def _header_of(store: Store, shared: Shared) -> Header:

@@ -38,6 +38,9 @@ COMMANDS: Mapping[str, Entry] = {
         PUBLISH, "adapters.commands.preview", "Say who would get a notice, which parts, and why."
     ),
     "feed": Entry(PUBLISH, "adapters.commands.feed", "Show what arrived at this node."),
+    "feedback": Entry(
+        PUBLISH, "adapters.commands.feedback", "Answer what was received; see what came of what was sent."
+    ),
     "outbox": Entry(
         PUBLISH, "adapters.commands.outbox", "Carry notices of a node without network, by stick."
     ),
