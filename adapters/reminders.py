@@ -1,0 +1,89 @@
+"""Reminders: what this member owes feedback on is said when it becomes due soon, and when it is late.
+
+Keeps the view of what was shared and answered up to date while the node runs, some at a time.  A notice is
+reminded of once at each stage, also across restarts: the stage is kept with it.  How much is due and overdue
+stands in `doctor` and in the metrics as long as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from adapters.equipment import Equipment
+from adapters.feedback_view import AT_ONCE, FeedbackView
+from adapters.store import Store, StoreUnavailable
+from broker.core.catalogue import Catalogue
+from broker.telemetry import logger_of
+
+DAY_MS = 86_400_000
+SOON_DAYS = 1.0
+SOON, LATE = 1, 2
+"""The stages of reminding."""
+
+log_line = logger_of("feedback")
+
+
+@dataclass(frozen=True, slots=True)
+class Owing:
+    """How much feedback a member owes: `soon` of it within the days of reminding, `overdue` of it late."""
+
+    owed: int
+    soon: int
+    overdue: int
+
+
+def owing(store: Store, member: str, catalogue: Catalogue, now: int, *, days: float = SOON_DAYS) -> Owing:
+    """Return how much feedback `member` owes, as far as the view has been read."""
+    view = FeedbackView(store, member, catalogue)
+    overdue = view.count_owed(before=now)
+    return Owing(view.count_owed(), view.count_owed(before=now + round(days * DAY_MS)) - overdue, overdue)
+
+
+class Reminders:
+    """Reads on and reminds.
+
+    Args:
+        equipment: What the node works with.
+        days: How long before it is due a notice counts as due soon.
+    """
+
+    def __init__(self, equipment: Equipment, days: float = SOON_DAYS) -> None:
+        self._view = FeedbackView(equipment.store, equipment.identity.member, equipment.catalogue)
+        self._clock = equipment.clock
+        self._patience = equipment.patience
+        self._soon_ms = round(days * DAY_MS)
+
+    async def run(self) -> None:
+        """Work for ever; whatever fails is tried again, later and later."""
+        failures = idle = 0
+        while True:
+            try:
+                progressed = self.step()
+            except StoreUnavailable as error:
+                failures += 1
+                log_line.warning("feedback.waits", code=error.code, attempt=failures)
+                await self._patience.after_failure(failures)
+                continue
+            failures = 0
+            idle = 0 if progressed else idle + 1
+            # Reading on holds nobody up: others get their turn after every step.
+            await (asyncio.sleep(0) if progressed else self._patience.idle(idle, lambda: False))
+
+    def step(self) -> bool:
+        """Read on and remind once, and say whether there may be more.
+
+        Raises:
+            StoreUnavailable: The store cannot be read or written now.
+        """
+        read = self._view.read(AT_ONCE)
+        now = self._clock.now()
+        reminded = 0
+        for stage, event, before in (
+            (LATE, "feedback.overdue", now),
+            (SOON, "feedback.due-soon", now + self._soon_ms),
+        ):
+            for each in self._view.remind(stage, before=before):
+                reminded += 1
+                log_line.warning(event, delivery=each.delivery.hex(), reference=each.reference)
+        return read == AT_ONCE or reminded >= AT_ONCE
