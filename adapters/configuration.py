@@ -6,16 +6,19 @@ folder in which the file lies.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
+from adapters.channels.settings import ChannelConfig, FolderSettings
 from broker.core.errors import BadConfiguration
-from broker.core.model import Region, Status
+from broker.core.model import Region
 from broker.settings_file import load_settings
 
 MEMBER_FILE = "member.toml"
+CHANNEL_NAME = re.compile("[a-z0-9][a-z0-9-]{0,31}")
 
 
 class HubAddress(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,18 +62,10 @@ class NodeApi(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     idle_seconds: float = 75.0
 
 
-class ChannelConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where deliveries go: a folder.  `language` is what the pages in it show first; they hold both."""
+class NodeFeedback(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Feedback that is asked of this member: `remind_days` before it is due, the node reminds of it."""
 
-    kind: Literal["folder"] = "folder"
-    path: Path = Path("inbox")
-    statuses: tuple[Literal["ACTUAL", "EXERCISE", "TEST"], ...] = ("ACTUAL",)
-    language: Literal["en", "vi"] = "en"
-
-    @property
-    def taken(self) -> frozenset[Status]:
-        """The statuses that the channel takes."""
-        return frozenset(Status[each] for each in self.statuses)
+    remind_days: Annotated[float, Meta(ge=0, le=365)] = 1.0
 
 
 class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -89,8 +84,9 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     hub: HubAddress | None = None
     keys: NodeKeys = field(default_factory=NodeKeys)
     health: NodeHealth = field(default_factory=NodeHealth)
+    feedback: NodeFeedback = field(default_factory=NodeFeedback)
     api: NodeApi | None = None
-    channels: dict[str, ChannelConfig] = field(default_factory=lambda: {"folder": ChannelConfig()})
+    channels: dict[str, ChannelConfig] = field(default_factory=lambda: {"folder": FolderSettings()})
     root: Path = Path()
 
     def path(self, relative: Path) -> Path:
@@ -126,7 +122,7 @@ def load_node_config(folder: Path) -> NodeConfig:
         BadConfiguration: The file cannot be used; names it, and the key.
     """
     path = folder / MEMBER_FILE
-    found = load_settings(path, NodeConfig, "halong init member")
+    found = load_settings(path, NodeConfig, "halong init member", _complete)
     if found.region is not None and found.region not in {region.slug for region in Region}:
         raise BadConfiguration(
             f"region is one of {', '.join(region.slug for region in Region)}", field=str(path)
@@ -135,4 +131,17 @@ def load_node_config(folder: Path) -> NodeConfig:
         len(found.hub.pin) != 64 or not set(found.hub.pin) <= set("0123456789abcdef")
     ):
         raise BadConfiguration("hub.pin is not 64 hexadecimal digits", field=str(path))
+    for name, channel in found.channels.items():
+        where = f"{path}: channels.{name}"
+        if not CHANNEL_NAME.fullmatch(name):
+            raise BadConfiguration("a channel's name is of a-z, 0-9 and -, at most 32", field=where)
+        channel.check(where)
     return found
+
+
+def _complete(values: dict[str, Any]) -> None:
+    """Let a channel that names no kind be a folder, as it was before there were others."""
+    channels = values.get("channels")
+    for channel in channels.values() if isinstance(channels, dict) else ():
+        if isinstance(channel, dict):
+            channel.setdefault("kind", "folder")

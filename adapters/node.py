@@ -7,13 +7,14 @@ or the disk keeps from working waits and tries again by itself; anything else en
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from adapters.api.server import run_api
 from adapters.channels import Channel
-from adapters.channels.folder import FolderChannel
+from adapters.channels.making import make_channel
+from adapters.channels.terms import Terms
 from adapters.channels.worker import Worker
 from adapters.client import HttpHub, pinned_context
 from adapters.configuration import NodeConfig
@@ -23,11 +24,13 @@ from adapters.health import HealthPage
 from adapters.hub import Hub
 from adapters.identity import Identity
 from adapters.incoming import Incoming
+from adapters.metrics import surroundings
 from adapters.opening import Opening
 from adapters.outbox import Outbox
 from adapters.patience import Patience
 from adapters.progress import Following
 from adapters.receipts import Receipts
+from adapters.reminders import SOON_DAYS, Reminders
 from adapters.runner import Runner
 from adapters.status import snapshot
 from adapters.store import Store
@@ -57,6 +60,8 @@ class Node:
         log_key: The pinned verifier key of the hub's log.
         clock: Tells the time.
         patience: How long to wait after what.
+        terms: What channels are allowed, by their names.
+        remind_days: How long before feedback is due the node reminds of it.
     """
 
     def __init__(
@@ -70,6 +75,9 @@ class Node:
         log_key: str,
         clock: Clock,
         patience: Patience | None = None,
+        terms: Mapping[str, Terms] | None = None,
+        *,
+        remind_days: float = SOON_DAYS,
     ) -> None:
         patience = patience or Patience()
         key = LogKey.parse(log_key)
@@ -80,9 +88,12 @@ class Node:
         self.outbox = Outbox(equipment)
         self.opening = Opening(equipment)
         self.runner = Runner(equipment, channels, self.opening)
-        self.workers = [Worker(equipment, channel, self.opening) for channel in channels]
+        self.workers = [
+            Worker(equipment, channel, self.opening, (terms or {}).get(channel.name)) for channel in channels
+        ]
         self.receipts = Receipts(equipment)
         self.following = Following(equipment)
+        self.reminders = Reminders(equipment, remind_days)
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -91,6 +102,7 @@ class Node:
             group.create_task(self.runner.run(), name="runner")
             group.create_task(self.receipts.run(), name="receipts")
             group.create_task(self.following.run(), name="following")
+            group.create_task(self.reminders.run(), name="reminders")
             for worker in self.workers:
                 group.create_task(worker.run(), name=f"channel {worker.name}")
 
@@ -127,14 +139,18 @@ async def run_node(
                 hub,
                 directory_source(config),
                 catalogue,
-                make_channels(config),
+                make_channels(config, clock),
                 identity,
                 address.log_key,
                 clock,
+                terms={name: each.terms for name, each in config.channels.items()},
+                remind_days=config.feedback.remind_days,
             )
             # A directory that cannot be used is found now, not when the first notice comes.
             await node.directories.newest()
-            health = HealthPage(config.health.port, partial(snapshot, store), clock)
+            health = HealthPage(
+                config.health.port, partial(snapshot, store), clock, partial(surroundings, config)
+            )
 
             def listening(port: int) -> None:
                 log_line.info("node.ready", member=config.member, network=config.network, port=port)
@@ -187,11 +203,14 @@ def leading_region(config: NodeConfig) -> Region:
     return member.regions[0]
 
 
-def make_channels(config: NodeConfig) -> list[Channel]:
-    """Return the configured channels."""
+def make_channels(config: NodeConfig, clock: Clock | None = None) -> list[Channel]:
+    """Return the configured channels.
+
+    Raises:
+        BadConfiguration: A file that one of them names cannot be used, or an extra is missing.
+    """
     return [
-        FolderChannel(config.path(each.path), language=each.language, statuses=each.taken, name=name)
-        for name, each in config.channels.items()
+        make_channel(name, each, config.member, config.root, clock) for name, each in config.channels.items()
     ]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,13 +13,16 @@ from broker.core.errors import BadConfiguration
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def load_settings(path: Path, kind: type[T], maker: str) -> T:
+def load_settings(
+    path: Path, kind: type[T], maker: str, prepare: Callable[[dict[str, Any]], None] = lambda _: None
+) -> T:
     """Return the file as a `kind`, whose field `root` is then the folder in which the file lies.
 
     Args:
         path: The file.
         kind: A struct that forbids unknown fields; `root` is no key of the file.
         maker: The command that makes such a file, for whoever has none.
+        prepare: Completes what the file leaves out and `kind` cannot.
 
     Raises:
         BadConfiguration: The file is missing, is no TOML, or a key is unknown, missing or of another kind.
@@ -27,6 +31,7 @@ def load_settings(path: Path, kind: type[T], maker: str) -> T:
         values = msgspec.toml.decode(path.read_bytes())
         if "root" in values:
             raise BadConfiguration("Object contains unknown field `root`", field=str(path))
+        prepare(values)
         found = msgspec.convert(values, kind, dec_hook=_path)
     except FileNotFoundError:
         raise BadConfiguration(f"there is no {path.name}; `{maker}` makes one", field=str(path)) from None

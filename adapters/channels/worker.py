@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from adapters.alarms import Alarms
 from adapters.channels import (
@@ -27,6 +27,7 @@ from adapters.channels import (
     TakesMany,
 )
 from adapters.channels.places import Offer, Place, Places
+from adapters.channels.terms import Terms
 from adapters.equipment import Equipment
 from adapters.opening import Opening
 from broker.core.errors import HalongError, Refused, Unavailable
@@ -38,39 +39,8 @@ MOST_BATCH_BYTES = 8 << 20
 CONFIRM_AFTER_SECONDS = 0.05
 """A channel that takes one at a time has what it took recorded about so often."""
 MOST_RETRY_AFTER_SECONDS = 3_600.0
-HOUR_MS = 3_600_000
 
 log_line = logger_of("channel")
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a channel is allowed.
-
-    Args:
-        timeout_seconds: How long one delivery, or one batch, may take.
-        give_up_attempts: A delivery that was tried so often becomes a dead letter; 0 is never.
-        give_up_hours: The same by time since it was first tried; 0 is never.
-        circuit_failures: After so many failures in a row the channel is left alone …
-        circuit_seconds: … for so long.
-    """
-
-    timeout_seconds: float = 60.0
-    give_up_attempts: int = 0
-    give_up_hours: float = 24.0
-    circuit_failures: int = 5
-    circuit_seconds: float = 60.0
-
-    def open(self, place: Place) -> bool:
-        """Say whether the channel is being left alone."""
-        return place.failures >= self.circuit_failures
-
-    def over(self, place: Place, at: int) -> bool:
-        """Say whether a delivery that was not taken once more is given up."""
-        if self.give_up_attempts and place.attempts + 1 >= self.give_up_attempts:
-            return True
-        since = at if place.since is None else place.since
-        return bool(self.give_up_hours) and at - since >= self.give_up_hours * HOUR_MS
 
 
 class Worker:

@@ -12,7 +12,8 @@ import pytest
 
 from adapters.channels import ChannelRefused, ChannelUnavailable, Item, Reached
 from adapters.channels.places import Place, Places
-from adapters.channels.worker import HOUR_MS, Terms, Worker
+from adapters.channels.terms import HOUR_MS, Terms
+from adapters.channels.worker import Worker
 from adapters.directories import DirectoryUnknown
 from adapters.opening import Opening
 from adapters.shown import shown

@@ -1,0 +1,127 @@
+"""The exec channel: a command of the member's for each notice.
+
+The command gets the JSON of `shown` on its standard input, and in its environment what routes it: no content.
+Exit code 0 is delivered, 75 (`EX_TEMPFAIL` of sysexits.h) is not now; any other is a failure that is tried
+some times again, then the notice is a dead letter.  There is no shell: nothing that a notice says is ever
+read as a command.  What the command prints is dropped, for it may be content.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from adapters.channels import LIVE_ALONE, ChannelRefused, ChannelUnavailable, Item
+from adapters.shown import shown
+from broker.core.errors import BadConfiguration
+from broker.core.model import Status
+
+TEMPORARY = 75
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+
+
+class ExecChannel:
+    """Runs a command for each delivery.
+
+    Args:
+        command: Program and arguments.
+        folder: Where it runs.
+        attempts: How often it may fail with one delivery.
+        statuses: What is taken.
+        name: The name in receipts.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        *,
+        attempts: int = 3,
+        statuses: frozenset[Status] = LIVE_ALONE,
+        name: str = "exec",
+    ) -> None:
+        self.name = name
+        self.statuses = statuses
+        self._command = command
+        self._folder = folder
+        self._attempts = attempts
+        self._failed = (0, 0)
+
+    async def deliver(self, item: Item) -> None:
+        """Return when the command has ended well.
+
+        Raises:
+            ChannelUnavailable: Not now, or it failed and may yet do better.
+            ChannelRefused: It failed too often with this delivery.
+        """
+        code = await self._run(msgspec.json.encode(shown(item)), environment_of(item))
+        if code == 0:
+            return
+        answer = f"exit-{code}" if code > 0 else f"signal-{-code}"
+        if code != TEMPORARY:
+            number, failures = self._failed
+            failures = failures + 1 if number == item.number else 1
+            self._failed = item.number, failures
+            if failures >= self._attempts:
+                raise ChannelRefused("the command failed with it", field=self.name, answer=answer)
+        raise ChannelUnavailable("the command failed", field=self.name, answer=answer)
+
+    async def _run(self, data: bytes, environment: Mapping[str, str]) -> int:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                cwd=self._folder,
+                env=environment,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                # A group of its own, so that what the command started ends with it.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ChannelUnavailable(
+                f"the command cannot be run: {error.strerror}", field=self.name, answer="not-run"
+            ) from None
+        try:
+            # A command need not read what it gets.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                await process.communicate(data)
+            return await process.wait()
+        finally:
+            # Too late, or the node stops.  The group is gone only when its leader was waited for.
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+
+    async def check(self) -> str:
+        """Say which program would run.
+
+        Raises:
+            BadConfiguration: There is none.
+        """
+        program = self._command[0]
+        path = shutil.which(program if os.sep not in program else str(self._folder / program))
+        if path is None:
+            raise BadConfiguration("the command is not there, or may not be run", field=program)
+        return f"{path} would run"
+
+
+def environment_of(item: Item) -> dict[str, str]:
+    """Return the command's environment: what routes a delivery, nothing of its content."""
+    header = item.notice.header
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {
+        "HALONG_DELIVERY": item.id.hex(),
+        "HALONG_REFERENCE": item.notice.reference,
+        "HALONG_TYPE": header.notice_type,
+        "HALONG_STATUS": header.status.name,
+        "HALONG_ACT": header.act.name,
+        "HALONG_TLP": header.tlp.name,
+        "HALONG_ORIGINATOR": header.originator,
+    }
