@@ -117,6 +117,7 @@ class Reads:
         self._rooms = {True: asyncio.Semaphore(READERS), False: asyncio.Semaphore(READERS)}
         self._idle: dict[bool, list[_Position]] = {True: [], False: []}
         self._known: set[TopicPartition] = set()
+        self._decided: dict[Partition, int] = {}
         self._closed = False
 
     async def start(self) -> None:
@@ -187,8 +188,10 @@ class Reads:
 
     async def committed(self, partitions: Iterable[TopicPartition]) -> dict[Partition, int]:
         """Return where what is decided ends: the first open transaction of anybody, or the end."""
-        ends = await self._end_offsets(self._asking, partitions)
-        return {self._cluster.here(partition): end for partition, end in ends.items()}
+        asked = await self._end_offsets(self._asking, partitions)
+        ends = {self._cluster.here(partition): end for partition, end in asked.items()}
+        self._decided |= ends
+        return ends
 
     async def ends(self, partitions: Sequence[TopicPartition]) -> dict[Partition, int]:
         """Return ends below which all lies that was committed before; all below them is decided.
@@ -247,12 +250,18 @@ class Reads:
 
     async def read(self, partition: Partition, start: int, limit: int) -> list[Stored]:
         """Return committed records from offset `start`; see `broker.log.Log.read`."""
-        there = self._cluster.there(partition)
         await self.check([partition])
-        end = (await self.committed([there]))[partition]
-        found: list[Stored] = []
-        if start >= end:
+        # What was decided once is decided: behind that, and only there, the cluster is asked.
+        if start + limit <= (end := self._decided.get(partition, 0)) and (
+            found := await self._read(partition, start, limit, end)
+        ):
             return found
+        end = (await self.committed([self._cluster.there(partition)]))[partition]
+        return await self._read(partition, start, limit, end) if start < end else []
+
+    async def _read(self, partition: Partition, start: int, limit: int, end: int) -> list[Stored]:
+        there = self._cluster.there(partition)
+        found: list[Stored] = []
         async with self._reader(partition, start, one=limit == 1) as position:
             until = asyncio.get_running_loop().time() + self._cluster.step_seconds
             while len(found) < limit and position.next < end:

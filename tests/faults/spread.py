@@ -103,13 +103,15 @@ class Spread(Live):
             return None
 
     def metric(self, name: str, metric: str) -> float:
-        """Return a number of a process's metrics, 0 if it has none of that name."""
+        """Return a number of a process's metrics, 0 if it has none of that name, or says nothing."""
         url = f"http://127.0.0.1:{self.health[name]}/metrics"
-        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:
-            for line in answer.read().decode().splitlines():
-                if line.startswith(metric + " "):
-                    return float(line.rpartition(" ")[2])
-        return 0.0
+        try:
+            with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return 0.0
+        found = [line for line in lines if line.startswith(metric + " ")]
+        return float(found[0].rpartition(" ")[2]) if found else 0.0
 
     def in_topics(self) -> Found:
         """Count by the raw topics, by mark; statements and marks must tell the same."""

@@ -1,0 +1,168 @@
+"""A hub spread over nine processes on Kafka: parts are killed, paused, added under load, and all is counted.
+
+Two gateways, two inboxes, three dispatchers that share the partitions, two sequencers of which one leads; the
+members' nodes reach all of them.  The count is of raw topics and of the receivers' folders.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from tests.faults import chance
+from tests.faults.spread import APART, Spread
+from tests.faults.table import Row, record
+
+pytestmark = [pytest.mark.kafka, pytest.mark.sockets]
+
+SHORT_PER_SECOND = 60
+PER_SECOND = 120
+KILLS = 20
+LONGEST_LIFE_SECONDS = 1.2
+ZOMBIE_SECONDS = 9.0
+"""Longer than the group waits for a dispatcher, and than a sequencer that stands by waits for a leaf."""
+TRANSACTION_ZOMBIE_SECONDS = 42.0
+"""Longer than the cluster keeps a transaction open, and looks for such ones."""
+ZOMBIES = 3
+
+GATEWAYS = ("gateway1", "gateway2")
+INBOXES = ("inbox1", "inbox2")
+DISPATCHERS = ("dispatcher1", "dispatcher2", "dispatcher3")
+SEQUENCERS = ("sequencer1", "sequencer2")
+VICTIMS = {
+    "gateway killed": GATEWAYS,
+    "inbox killed": INBOXES,
+    "dispatcher killed": DISPATCHERS,
+    "sequencer killed": SEQUENCERS,
+    "member node killed": ("vn", "jp", "nl"),
+}
+
+
+@pytest.fixture(scope="module")
+def live(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spread]:
+    """A hub and four members, all running."""
+    with Spread.on(kafka, tmp_path_factory.mktemp("spread")) as live:
+        yield live.start()
+        live.stop()
+
+
+@contextmanager
+def counted(live: Spread, name: str, kills: int, per_second: int) -> Iterator[random.Random]:
+    """Publish until left, wait until all has arrived, and count; the moments of what is done meanwhile."""
+    seed = chance.seed()
+    began, before = time.monotonic(), live.queued.total()
+    with live.load(per_second):
+        yield random.Random(f"{seed} {name}")
+    live.settle()
+    in_topics, in_folders = live.in_topics(), live.in_folders()
+    record(
+        Row(
+            name=name, engine="kafka", kills=kills, notices=live.queued.total() - before,
+            deliveries=in_topics.deliveries, lost=in_topics.lost + in_folders.lost,
+            doubled=in_topics.doubled + in_folders.doubled,
+            over_delivered=in_topics.over_delivered + in_folders.over_delivered,
+            out_of_order=in_topics.out_of_order + in_folders.out_of_order, seed=seed,
+            seconds=time.monotonic() - began,
+        )
+    )  # fmt: skip
+    assert in_topics.faultless, in_topics
+    assert in_folders.faultless, in_folders
+    assert in_topics.deliveries == in_folders.deliveries == sum(map(len, live.owed.values()))
+    assert live.signed_twice() == 0
+    assert live.audit()["log"] == "verified"
+
+
+def killed(live: Spread, names: Sequence[str], kills: int, moments: random.Random) -> None:
+    """Kill one of them again and again, at any moment, also while it starts, and start it again at once."""
+    for _ in range(kills):
+        time.sleep(moments.uniform(0, LONGEST_LIFE_SECONDS))
+        name = moments.choice(names)
+        live[name].kill()
+        live[name].start()
+    for name in names:
+        live[name].await_ready()
+
+
+def leading(live: Spread) -> list[str]:
+    return [name for name in SEQUENCERS if live.metric(name, "halong_sequencer_leads")]
+
+
+def settled_leading(live: Spread) -> list[str]:
+    """Return who leads, once whoever was shut out has heard of it."""
+    assert live.until(lambda: len(leading(live)) == 1)
+    return leading(live)
+
+
+@contextmanager
+def paused(live: Spread, *names: str) -> Iterator[None]:
+    """Stop processes in their tracks, as a machine does that is out of breath, and let them go on."""
+    pids = [pid for name in names if (pid := live[name].pid) is not None]
+    assert len(pids) == len(names)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_one_of_each_part_is_killed_and_the_others_lose_and_double_nothing(live: Spread) -> None:
+    with counted(live, "one of each part killed", 4, SHORT_PER_SECOND) as moments:
+        (leads,) = settled_leading(live)
+        victims = [moments.choice(GATEWAYS), moments.choice(INBOXES), moments.choice(DISPATCHERS), leads]
+        for name in victims:
+            time.sleep(moments.uniform(0, LONGEST_LIFE_SECONDS))
+            live[name].kill()
+    assert leading(live) == [name for name in SEQUENCERS if name != leads]
+
+    live.start(*victims)
+
+    assert all(all((live.ready(name) or {"answers": False}).values()) for name in APART)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", VICTIMS)
+def test_whichever_part_is_killed_however_often_everything_arrives_once(live: Spread, name: str) -> None:
+    kills = chance.scaled(KILLS)
+    with counted(live, name, kills, PER_SECOND) as moments:
+        killed(live, VICTIMS[name], kills, moments)
+
+
+@pytest.mark.soak
+def test_whoever_was_replaced_while_it_slept_cannot_store_anything(live: Spread) -> None:
+    times = chance.scaled(ZOMBIES)
+    with counted(
+        live, "dispatcher and sequencer paused, woken when replaced", times + 1, PER_SECOND
+    ) as moments:
+        for seconds in [ZOMBIE_SECONDS] * times + [TRANSACTION_ZOMBIE_SECONDS]:
+            (leads,) = settled_leading(live)
+            other = next(name for name in SEQUENCERS if name != leads)
+            with paused(live, moments.choice(DISPATCHERS), leads):
+                time.sleep(seconds)
+                assert live.metric(other, "halong_sequencer_leads") == 1
+            # It hears of it when it next commits, and stands by.
+            assert live.until(lambda leads=leads: live.metric(leads, "halong_sequencer_leads") == 0)  # type: ignore[misc]  # the lambda's own
+
+
+@pytest.mark.soak
+def test_dispatchers_may_come_and_go_under_load(live: Spread) -> None:
+    times = chance.scaled(KILLS)
+    with counted(live, "dispatchers come and go", times, PER_SECOND) as moments:
+        for _ in range(times):
+            time.sleep(moments.uniform(0, LONGEST_LIFE_SECONDS))
+            name = moments.choice(DISPATCHERS[1:])
+            if live[name].started:
+                live.stop(name)
+            else:
+                live[name].start()
+        for name in DISPATCHERS:
+            if not live[name].started:
+                live[name].start()
+            live[name].await_ready()
