@@ -1,3 +1,3 @@
 """What tests of every folder share."""
 
-pytest_plugins = ["tests.kafka"]
+pytest_plugins = ["tests.kafka", "tests.postgres"]

@@ -1,0 +1,1 @@
+"""A PostgreSQL on this machine, for development and the tests."""
