@@ -25,18 +25,30 @@ import msgspec
 from cryptography.x509 import load_der_x509_certificate
 
 from adapters.hub import plain
-from broker.core.errors import BadConfiguration, HalongError, NotCanonical, TooMany, Unavailable, error_of
+from broker.core.errors import (
+    BadConfiguration,
+    BadProof,
+    HalongError,
+    NotCanonical,
+    TooMany,
+    Unavailable,
+    error_of,
+)
 from broker.core.keys import spki_digest
+from broker.core.limits import MOST_REQUEST_STATEMENTS
 from broker.core.model import Region
 from broker.core.note import MAX_NOTE_BYTES
 from broker.core.wire import (
     NOT_HERE,
+    Consistency,
     Feed,
     Outcomes,
     Problem,
     Publication,
     Receipts,
+    Statements,
     StatementStatus,
+    Statuses,
     StreamPosition,
     read,
 )
@@ -171,6 +183,14 @@ class HttpHub:
         self._see(status.checkpoint)
         return status
 
+    async def statements(self, statements: Sequence[bytes]) -> Sequence[StatementStatus | None]:
+        """Tell the same of several."""
+        asked = Statements([each.hex() for each in statements[:MOST_REQUEST_STATEMENTS]])
+        answer = await self._ask("POST", f"/v1/statements?seen={self._seen}", Statuses, asked)
+        for status in answer.statuses:
+            self._see(status.checkpoint)
+        return answer.statuses
+
     async def stream(self, region: Region, stream: str) -> StreamPosition:
         """Tell the last admitted statement of one's own stream."""
         return await self._ask("GET", f"/v1/streams/{region.slug}/{quote(stream, safe='')}", StreamPosition)
@@ -187,6 +207,18 @@ class HttpHub:
         await self._bytes(
             "POST", "/v1/receipts", msgspec.json.encode(Receipts(list(receipts))), limit=MAX_NOTE_BYTES
         )
+
+    async def consistency(self, old: int, new: int) -> list[bytes]:
+        """Return the path that shows that the tree of `new` leaves continues that of `old`.
+
+        Raises:
+            BadProof: The hub has no tree of that size.
+        """
+        path = f"/v1/consistency?from={old}&to={new}&seen={new}"
+        try:
+            return (await self._ask("GET", path, Consistency)).path
+        except NotThere:
+            raise BadProof("the log is smaller than it was", field="checkpoint") from None
 
     async def checkpoint(self) -> bytes | None:
         """Return the latest checkpoint, or None before the first."""

@@ -35,6 +35,10 @@ class Hub(Protocol):
         """Tell how far one's own statement has come; None if the hub does not know it."""
         ...
 
+    async def statements(self, statements: Sequence[bytes]) -> Sequence[StatementStatus | None]:
+        """Tell the same of several, in their order; perhaps not of all of them, but of the first."""
+        ...
+
     async def stream(self, region: Region, stream: str) -> StreamPosition:
         """Tell the last admitted statement of one's own stream."""
         ...
@@ -45,6 +49,16 @@ class Hub(Protocol):
 
     async def receipts(self, receipts: Sequence[bytes]) -> None:
         """Hand over encoded signed receipts."""
+        ...
+
+    async def consistency(self, old: int, new: int) -> list[bytes] | None:
+        """Return the path that shows that the tree of `new` leaves continues that of `old`.
+
+        None where nothing can be asked: what the hub said came by stick.
+
+        Raises:
+            BadProof: The hub has no tree of that size.
+        """
         ...
 
     async def checkpoint(self) -> bytes | None:

@@ -6,23 +6,24 @@ compares what the hub decided with what the agreements say.
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from adapters.alignment import Alignment
-from adapters.checks import check_checkpoint, check_statement, compare_decision
+from adapters.checks import Confirmed, check_checkpoint, check_statement, compare_decision
 from adapters.directories import DirectoryUnknown
 from adapters.equipment import Equipment
 from adapters.outgoing import RENUMBER, SIGN_AGAIN, Statement, code_to_keep
-from broker.core.errors import BadProof, HalongError, NotCanonical, Refused, Unavailable
+from broker.core.errors import BadProof, NotCanonical, Unavailable
 from broker.core.model import Envelope, Header, Region
 from broker.core.note import TreeHead
 from broker.core.records import decode
 from broker.core.wire import StatementStatus
 from broker.telemetry import logger_of
 
-AT_ONCE = 8
-A_STEP = 256
+AT_ONCE = 64
+A_STEP = 512
 LOST_AFTER_MS = 60_000
 
 log_line = logger_of("outbox")
@@ -35,6 +36,17 @@ class Became(Enum):
     CHANGED = auto()  # it was refused, or is sent again: look at the store again
     UNDECIDED = auto()  # and so is what comes after it
     STUCK = auto()  # by itself; what comes after it may be done
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """What was found to hold: a statement's decision, and the tree that contains both."""
+
+    statement: Statement
+    decision: bytes
+    note: bytes
+    tree: TreeHead
+    confirmed: Confirmed
 
 
 class Proving:
@@ -62,34 +74,41 @@ class Proving:
         after = 0
         for _ in range(A_STEP // AT_ONCE):
             held = self._outgoing.unproven(region, AT_ONCE, after=after)
-            # The answers come in any order; each must continue what was seen before any was asked for.
-            last = self._incoming.last_seen("proofs")
-            async with asyncio.TaskGroup() as group:
-                asked = [group.create_task(self._ask(each)) for each in held]
-            for statement, task in zip(held, asked, strict=True):
-                answer = task.result()
-                if isinstance(answer, HalongError):
-                    raise answer
-                became = await self._take_status(statement, answer, last)
-                progressed |= became in (Became.PROVEN, Became.CHANGED)
-                if became in (Became.CHANGED, Became.UNDECIDED):
-                    return progressed
-            if len(held) < AT_ONCE:
+            if not held:
                 break
-            after = held[-1].draft
+            # All answers must continue what was seen before they were asked for, and need not each other.
+            last = self._incoming.last_seen("proofs")
+            statuses = await self._hub.statements([each.id for each in held])
+            if not statuses or len(statuses) > len(held):
+                raise Unavailable("the hub answered for another number of statements", field="statuses")
+            changed, goes_on = await self._take_statuses(list(zip(held, statuses, strict=False)), last)
+            progressed |= changed
+            if not goes_on:
+                break
+            after = held[len(statuses) - 1].draft
         return progressed
 
-    async def _ask(self, statement: Statement) -> StatementStatus | HalongError | None:
-        """Ask for a status; a failure is a value, so that it ends no other question."""
-        try:
-            return await self._hub.statement(statement.id)
-        except (Unavailable, Refused) as error:
-            return error
+    async def _take_statuses(
+        self, answers: Sequence[tuple[Statement, StatementStatus | None]], last: TreeHead | None
+    ) -> tuple[bool, bool]:
+        """Act on answers in their order; say whether anything changed, and whether the next may be asked."""
+        progressed, became = False, Became.PROVEN
+        proofs: list[_Proof] = []
+        for statement, status in answers:
+            if status is not None and _is_decided(status):
+                became = await self._check(statement, status, last, proofs)
+            else:
+                # What is done about the others looks at what is proven.
+                self._keep(proofs)
+                became = await self._take_undecided(statement, status)
+            progressed |= became in (Became.PROVEN, Became.CHANGED)
+            if became in (Became.CHANGED, Became.UNDECIDED):
+                break
+        self._keep(proofs)
+        return progressed, became in (Became.PROVEN, Became.STUCK)
 
-    async def _take_status(
-        self, statement: Statement, status: StatementStatus | None, last: TreeHead | None
-    ) -> Became:
-        """Act on what the hub says about a statement."""
+    async def _take_undecided(self, statement: Statement, status: StatementStatus | None) -> Became:
+        """Act on what the hub says about a statement without a proven decision."""
         now = self._clock.now()
         if status is None or not status.durable:
             if 0 <= now - statement.changed_at < LOST_AFTER_MS:
@@ -104,42 +123,58 @@ class Proving:
         if status.refused is not None:
             await self._take_refusal(statement, status, status.refused)
             return Became.CHANGED
-        if not status.decided or status.statement_inclusion is None or status.decision_inclusion is None:
-            return Became.UNDECIDED
+        return Became.UNDECIDED
+
+    async def _check(
+        self, statement: Statement, status: StatementStatus, last: TreeHead | None, proofs: list[_Proof]
+    ) -> Became:
+        """Add the proofs of a statement and its decision to `proofs`, if they hold."""
         try:
-            await self._take_decision(statement, status, last)
+            tree = check_checkpoint(status.checkpoint, self._log_key, last, self._incoming.root_at)
+            envelope = decode(Envelope, statement.envelope)
+            decision = check_statement(status, envelope, statement.key, tree)
+            index = await self._directories.at(decision.directory)
         except (BadProof, NotCanonical) as error:
             self._alarms.sound("proof.bad", error.code, statement.id.hex())
             return Became.STUCK
         except DirectoryUnknown as error:
             self._alarms.sound("directory.unknown", error.code, error.field or "")
             return Became.STUCK
-        return Became.PROVEN
-
-    async def _take_decision(
-        self, statement: Statement, status: StatementStatus, last: TreeHead | None
-    ) -> None:
-        tree = check_checkpoint(status.checkpoint, self._log_key, last, self._incoming.root_at)
-        envelope = decode(Envelope, statement.envelope)
-        decision = check_statement(status, envelope, statement.key, tree)
-        index = await self._directories.at(decision.directory)
         header = decode(Header, envelope.header)
-        references = self._incoming.known_references(header, decision.decided_at)
+        # What came just before is not in the store yet.
+        references = self._incoming.known_references(header, decision.decided_at) | {
+            each.confirmed.learned.statement: each.confirmed.learned
+            for each in proofs
+            if each.statement.id in header.references
+            and each.confirmed.learned.decided_at <= decision.decided_at
+        }
         confirmed = compare_decision(decision, header, index, references)
-        now = self._clock.now()
         assert status.decision is not None
         assert status.checkpoint is not None
+        proofs.append(_Proof(statement, status.decision, status.checkpoint, tree, confirmed))
+        return Became.PROVEN
+
+    def _keep(self, proofs: list[_Proof]) -> None:
+        """Record proofs in one durable step, tell of them, and leave none in the list."""
+        if not proofs:
+            return
+        now = self._clock.now()
         with self._store.write():
-            self._incoming.see("proofs", tree, status.checkpoint, now)
-            self._incoming.learn(confirmed.learned)
-            self._outgoing.prove(statement, status.decision, now)
-        log_line.info(
-            "notice.proven", statement=statement.id.hex(), members=len(decision.shares), size=tree.size
-        )
-        for member in confirmed.narrower:
-            self._alarms.sound("decision.narrower", "not-agreed", f"{statement.id.hex()} {member}")
-        for member in confirmed.wider:
-            self._alarms.sound("decision.wider", "not-agreed", f"{statement.id.hex()} {member}")
+            for tree, note in {each.tree: each.note for each in proofs}.items():
+                self._incoming.see("proofs", tree, note, now)
+            for each in proofs:
+                self._incoming.learn(each.confirmed.learned)
+                self._outgoing.prove(each.statement, each.decision, now)
+        for each in proofs:
+            name, confirmed = each.statement.id.hex(), each.confirmed
+            log_line.info(
+                "notice.proven", statement=name, members=len(confirmed.decision.shares), size=each.tree.size
+            )
+            for member in confirmed.narrower:
+                self._alarms.sound("decision.narrower", "not-agreed", f"{name} {member}")
+            for member in confirmed.wider:
+                self._alarms.sound("decision.wider", "not-agreed", f"{name} {member}")
+        proofs.clear()
 
     async def _take_refusal(self, statement: Statement, status: StatementStatus, code: str) -> None:
         """Act on the dispatcher's refusal of a statement."""
@@ -150,3 +185,14 @@ class Proving:
             self._outgoing.void(statement, code, self._clock.now())
         else:
             self._outgoing.refuse(statement, code_to_keep(code), None, self._clock.now())
+
+
+def _is_decided(status: StatementStatus) -> bool:
+    """Say whether the answer claims to prove statement and decision."""
+    return (
+        status.durable
+        and status.refused is None
+        and status.decided
+        and status.statement_inclusion is not None
+        and status.decision_inclusion is not None
+    )

@@ -97,6 +97,16 @@ class StickHub:
             raise NotOnStick("not on the stick", field="statement")
         return status
 
+    async def statements(self, statements: Sequence[bytes]) -> Sequence[StatementStatus | None]:
+        """Tell the same of several, up to the first that is not on the stick."""
+        told: list[StatementStatus | None] = [await self.statement(each) for each in statements[:1]]
+        for each in statements[1:]:
+            status = self._statuses.get(each.hex())
+            if status is None:
+                break
+            told.append(status)
+        return told
+
     async def stream(self, region: Region, stream: str) -> StreamPosition:
         """Tell where a stream stands, as the last stick that told."""
         told: bytes | None = self._store.fact(f"{STREAM_FACT}{region.slug}/{stream}")
@@ -112,6 +122,9 @@ class StickHub:
         items = [item for item in feed.items if item.place >= after]
         more = max(len(items) - limit, 0)
         return Feed(items[:limit], max(after, feed.next), feed.behind + more, feed.checkpoint)
+
+    async def consistency(self, old: int, new: int) -> None:
+        """Tell nothing: a stick carries the trees that the hub showed to whoever wrote it."""
 
     async def receipts(self, receipts: Sequence[bytes]) -> None:
         """Return if the hub has them all."""

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 Node = Mapping[str, Any]
+MOST_KNOWN = 64
+
+_known: dict[int, tuple[Node, Mapping[str, Node]]] = {}
+"""Schemas live as long as the catalogue: what they name is looked for once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,17 @@ class Spot:
     value: Any
 
 
-def named_types(schema: Node) -> dict[str, Node]:
+def named_types(schema: Node) -> Mapping[str, Node]:
     """Return all named types of a schema, the schema itself among them, by their names."""
-    found: dict[str, Node] = {}
-    _collect(schema, found)
-    return found
+    known = _known.get(id(schema))
+    # An id may be given again once its schema is gone; ours is not gone while it is kept here.
+    if known is None or known[0] is not schema:
+        found: dict[str, Node] = {}
+        _collect(schema, found)
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        known = _known[id(schema)] = schema, found
+    return known[1]
 
 
 def type_of(node: Any, names: Mapping[str, Node]) -> tuple[Node, bool, bool]:

@@ -167,6 +167,9 @@ class EvilHub:
             results.append(Outcome(name.hex(), decode(Header, envelope.header).reference, "accepted"))
         return Outcomes(results)
 
+    async def statements(self, statements: Sequence[bytes]) -> Sequence[StatementStatus | None]:
+        return [await self.statement(each) for each in statements]
+
     async def statement(self, statement: bytes) -> StatementStatus | None:
         held = self.held[statement]
         header = decode(Header, held.envelope.header)

@@ -34,7 +34,7 @@ from adapters.status import Snapshot, snapshot
 from adapters.store import Store
 from broker.core.catalogue import Catalogue
 from broker.core.directory import Directory
-from broker.core.errors import Refused, Unavailable
+from broker.core.errors import BadProof, Refused, Unavailable
 from broker.core.model import Region
 from broker.core.wire import Feed, Outcomes, StatementStatus, StreamPosition
 from tests.crash import CrashPoints
@@ -60,6 +60,9 @@ class LocalHub:
         self._reach()
         return await self.world.ledger.statements.status(self.member, statement)
 
+    async def statements(self, statements: Sequence[bytes]) -> Sequence[StatementStatus | None]:
+        return [await self.statement(each) for each in statements]
+
     async def stream(self, region: Region, stream: str) -> StreamPosition:
         self._reach()
         return self.world.ledger.statements.stream(self.member, region, stream)
@@ -67,6 +70,13 @@ class LocalHub:
     async def feed(self, after: int, limit: int, wait: float) -> Feed:
         self._reach()
         return await self.world.inbox.feed(self.member, after, limit, wait)
+
+    async def consistency(self, old: int, new: int) -> list[bytes] | None:
+        self._reach()
+        path = self.world.ledger.consistency(old, new)
+        if path is None:
+            raise BadProof("the log is smaller than it was", field="checkpoint")
+        return path
 
     async def receipts(self, receipts: Sequence[bytes]) -> None:
         self._reach()
@@ -113,6 +123,9 @@ class CrashingHub:
     async def statement(self, statement: bytes) -> StatementStatus | None:
         return await self._cut("statement", self._hub.statement(statement))
 
+    async def statements(self, statements: Sequence[bytes]) -> Sequence[StatementStatus | None]:
+        return await self._cut("statements", self._hub.statements(statements))
+
     async def stream(self, region: Region, stream: str) -> StreamPosition:
         return await self._cut("stream", self._hub.stream(region, stream))
 
@@ -121,6 +134,9 @@ class CrashingHub:
 
     async def receipts(self, receipts: Sequence[bytes]) -> None:
         await self._cut("receipts", self._hub.receipts(receipts))
+
+    async def consistency(self, old: int, new: int) -> list[bytes] | None:
+        return await self._cut("consistency", self._hub.consistency(old, new))
 
     async def checkpoint(self) -> bytes | None:
         return await self._cut("checkpoint", self._hub.checkpoint())

@@ -80,6 +80,18 @@ class StatementStatus(Wire, frozen=True):
     last: StreamPosition | None = None
 
 
+class Statements(Wire, frozen=True):
+    """POST /v1/statements: ids of one's own statements, in hexadecimal."""
+
+    statements: list[str]
+
+
+class Statuses(Wire, frozen=True):
+    """The answer: how far statements have come, in the order of the question, perhaps not all of them."""
+
+    statuses: list[StatementStatus]
+
+
 class FeedItem(Wire, frozen=True):
     """One delivery (encoded record) with its inclusion path under the feed's checkpoint."""
 
@@ -100,6 +112,12 @@ class Feed(Wire, frozen=True):
     next: int
     behind: int = 0
     checkpoint: bytes | None = None
+
+
+class Consistency(Wire, frozen=True):
+    """GET /v1/consistency?from=<size>&to=<size>: that the second tree continues the first (RFC 9162)."""
+
+    path: list[bytes]
 
 
 class Receipts(Wire, frozen=True):

@@ -89,6 +89,10 @@ class Ledger:
             return None
         return Inclusion(index, self._tree.inclusion_path(index, size))
 
+    def consistency(self, old: int, new: int) -> list[bytes] | None:
+        """Return the path from the tree of `old` leaves to that of `new`, None if that is not published."""
+        return self._tree.consistency_path(old, new) if 0 < old <= new <= self.size else None
+
     def leaf_of(self, partition: Partition, offset: int) -> int:
         """Return the index of a record's leaf, -1 while it has none."""
         places = self._places.get(partition)

@@ -26,8 +26,17 @@ from broker.core.errors import (
     TooMany,
     Unavailable,
 )
+from broker.core.limits import MOST_REQUEST_STATEMENTS
 from broker.core.model import Region
-from broker.core.wire import NOT_HERE, Publication, Receipts
+from broker.core.wire import (
+    NOT_HERE,
+    Consistency,
+    Publication,
+    Receipts,
+    Statements,
+    StatementStatus,
+    Statuses,
+)
 from broker.log import LogUnavailable
 from broker.services.current import CurrentDirectory
 from broker.services.gateway import Gateway
@@ -99,9 +108,13 @@ class Api:
             "/v1/statements/{id}": self._statement,
             "/v1/streams/{region}/{stream}": self._stream,
             "/v1/checkpoint": self._checkpoint,
+            "/v1/consistency": self._consistency,
         }
         for path, answer in sent.items():
             app.router.add_post(path, answer if here.gateway is not None else self._elsewhere)
+        app.router.add_post(
+            "/v1/statements", self._statements if here.ledger is not None else self._elsewhere
+        )
         for path, answer in asked.items():
             app.router.add_get(path, answer if here.ledger is not None else self._elsewhere)
         return app
@@ -209,11 +222,21 @@ class Api:
 
     async def _statement(self, request: web.Request) -> web.Response:
         ledger = await self._ledger(request)
-        statement = _id(request.match_info["id"])
+        return _json(await self._status(ledger, request[MEMBER], request.match_info["id"]))
+
+    async def _statements(self, request: web.Request) -> web.Response:
+        asked = (await self._body(request, Statements)).statements
+        if len(asked) > MOST_REQUEST_STATEMENTS:
+            raise TooLarge(f"at most {MOST_REQUEST_STATEMENTS} statements in one request", field="statements")
+        ledger = await self._ledger(request)
+        return _json(Statuses([await self._status(ledger, request[MEMBER], each) for each in asked]))
+
+    async def _status(self, ledger: Ledger, member: str, id_: str) -> StatementStatus:
+        statement = _id(id_)
         try:
-            return _json(await ledger.statements.status(request[MEMBER], statement))
+            return await ledger.statements.status(member, statement)
         except NotYours as error:
-            await self._record(Refused(request[MEMBER], error.code, statement, statement))
+            await self._record(Refused(member, error.code, statement, statement))
             raise
 
     async def _stream(self, request: web.Request) -> web.Response:
@@ -230,6 +253,14 @@ class Api:
         assert ledger is not None
         await ledger.reach(int(_number(request, "seen", 0, MOST_PLACE)))
         return ledger
+
+    async def _consistency(self, request: web.Request) -> web.Response:
+        ledger = await self._ledger(request)
+        old, new = (int(_number(request, name, 0, MOST_PLACE)) for name in ("from", "to"))
+        path = ledger.consistency(old, new)
+        if path is None:
+            raise web.HTTPNotFound
+        return _json(Consistency(path))
 
     async def _checkpoint(self, request: web.Request) -> web.Response:
         ledger = await self._ledger(request)
