@@ -160,7 +160,25 @@ def written(path: Path) -> Iterator[IO[bytes]]:
         os.close(folder)
 
 
-def parts(path: Path) -> Iterator[tuple[str, IO[bytes], int]]:
+class _Part(io.RawIOBase):
+    """The bytes of one part; a file that ends within them is no backup."""
+
+    def __init__(self, stream: IO[bytes], path: Path) -> None:
+        self._stream = stream
+        self._path = path
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._stream.read(size)
+        except (tarfile.TarError, EOFError):
+            raise _not_whole(self._path) from None
+
+
+def _not_whole(path: Path) -> BadConfiguration:
+    return BadConfiguration("not a backup, or not whole: make another", field=str(path))
+
+
+def parts(path: Path) -> Iterator[tuple[str, io.RawIOBase, int]]:
     """Yield the parts in their order: name, bytes to read now, size.
 
     Raises:
@@ -172,9 +190,9 @@ def parts(path: Path) -> Iterator[tuple[str, IO[bytes], int]]:
                 stream = tar.extractfile(member) if member.isreg() else None
                 if stream is None or not _NAME.fullmatch(member.name):
                     raise BadConfiguration("a part of it is none that a backup has", field=str(path))
-                yield member.name, stream, member.size
+                yield member.name, _Part(stream, path), member.size
     except (tarfile.TarError, EOFError, UnicodeError):
-        raise BadConfiguration("not a backup, or not whole: make another", field=str(path)) from None
+        raise _not_whole(path) from None
 
 
 def checked(path: Path, tell: Tell | None = None) -> Manifest:
@@ -200,7 +218,7 @@ def checked(path: Path, tell: Tell | None = None) -> Manifest:
                 tell(done, size)
         found[name] = length, digest.hexdigest()
     if manifest is None:
-        raise BadConfiguration("not a backup, or not whole: make another", field=str(path))
+        raise _not_whole(path)
     for part in manifest.parts:
         if found.pop(part.name, None) != (part.size, part.sha256):
             raise BadConfiguration(
@@ -211,7 +229,7 @@ def checked(path: Path, tell: Tell | None = None) -> Manifest:
     return manifest
 
 
-def _manifest(path: Path, stream: IO[bytes], length: int) -> Manifest:
+def _manifest(path: Path, stream: io.RawIOBase, length: int) -> Manifest:
     if length > MOST_MANIFEST_BYTES:
         raise BadConfiguration("the manifest is larger than any", field=str(path))
     data = stream.read()

@@ -1,0 +1,136 @@
+"""docs/operate.md as an operator types it, on a hub with two members: metrics, backups, drills."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.demo.processes import Farm, free_port
+from tests.operate.queries import metrics
+from tests.story.shell import Shell
+
+pytestmark = pytest.mark.sockets
+
+ROOT = Path(__file__).parents[2]
+AGREEMENT = ROOT / "broker/demo/scenario/agreements/jp-vn-2026.toml"
+SERVICES = ("halong hub --dir", "halong member --dir")
+PASSPHRASE = "five words that nobody guesses\n"
+PARCEL = """{
+  "type": "drug-parcel", "countries": ["JP", "VN"], "subjects": ["hs:8471"],
+  "notice": {"channel": "POST", "postal_item": "RN849807307VN"}
+}"""
+
+
+def section(name: str) -> list[str]:
+    """The commands of one section of the manual."""
+    page = (ROOT / "docs/operate.md").read_text()
+    text = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+    return [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+
+
+class Operator:
+    """Types the manual's commands; a folder that is moved away is one whose machine is lost."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+
+    def follows(self, name: str) -> None:
+        """Type what a section says."""
+        for line in section(name):
+            if line.startswith(SERVICES):
+                folder = line.split()[-1]
+                if self._runs(folder):
+                    continue
+                self.shell.run(line)
+            elif line.startswith("mv "):
+                _, here, there = shlex.split(line)
+                self.shell.farm.services[here].kill()
+                shutil.move(self.shell.folder / here, self.shell.folder / there)
+            else:
+                self.shell.until(lambda line=line: self.shell(line).code == 0)  # type: ignore[misc]
+
+    def _runs(self, folder: str) -> bool:
+        service = self.shell.farm.services.get(folder)
+        return service is not None and service.pid is not None
+
+    def publishes(self, count: int) -> None:
+        """Have vn publish the parcel so often."""
+        self.shell.ok("halong publish " + "parcel.json " * count + "--dir vn")
+
+    def arrived(self) -> int:
+        """Return how much jp received."""
+        return len(self.shell.ok("halong feed --dir jp --json -n 1000").json["items"])
+
+    def scrapes(self, name: str) -> dict[str, str]:
+        """Return the metrics of a process: each name, with the kind that it has."""
+        log = (self.shell.folder / name / "output.txt").read_text()
+        port = re.search(r"health 127\.0\.0\.1:(\d+)", log)
+        assert port is not None
+        with urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        return dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Iterator[Operator]:
+    """A hub, vn and jp under one agreement; nothing runs yet."""
+    with Farm() as farm:
+        shell = Shell(tmp_path, farm)
+        shell.ok(
+            f"halong init hub hub --network halong-test --listen 127.0.0.1:{free_port()} --health-port 0"
+        )
+        for member in ("vn", "jp"):
+            line = f"halong init member {member} --id {member} --region asia-pacific --network halong-test"
+            shell.ok(f"{line} --health-port 0 --name", f"Customs of {member}")
+            shell.ok(f"halong hub admit {member}/join-request.json --dir hub --yes")
+        shell.ok(f"halong hub agree {AGREEMENT} --dir hub --yes")
+        for member in ("vn", "jp"):
+            shell.ok(f"halong hub welcome {member} --dir hub")
+            shell.ok(f"halong member join hub/welcomes/{member}.json --dir {member} --yes")
+        (tmp_path / "parcel.json").write_text(PARCEL)
+        (tmp_path / "passphrase").write_text(PASSPHRASE)
+        yield Operator(shell)
+
+
+def test_the_manual_holds_on_a_hub_with_two_members(operator: Operator) -> None:
+    shell = operator.shell
+    operator.follows("Start and stop")
+    shell.run("halong member --dir jp")
+    operator.publishes(3)
+    shell.until(lambda: operator.arrived() == 3)
+    operator.follows("Look after it")
+
+    # Every metric that a dashboard or an alert asks for is there.
+    told = operator.scrapes("hub") | operator.scrapes("vn")
+    told |= {f"{name}_bucket": kind for name, kind in told.items() if kind == "histogram"}
+    assert metrics() - told.keys() == set()
+
+    operator.follows("Rotate")
+
+    # The backup is made while notices travel; then everybody is lost, one after the other.
+    operator.publishes(20)
+    operator.follows("Back up")
+    shell.until(lambda: operator.arrived() == 23)
+    said = shell("halong restore hub.halong hub --passphrase-file passphrase")
+    assert (said.code, "is not empty" in said.err) == (2, True)
+
+    # A node comes back, and says nothing twice.
+    operator.publishes(2)
+    shell.until(lambda: operator.arrived() == 25)
+    operator.follows("Restore")
+    for name in ("vn", "hub"):
+        keys = list((shell.folder / name / "keys").iterdir())
+        assert keys
+        assert all(key.stat().st_mode & 0o077 == 0 for key in keys)
+    counted = shell.ok("halong audit count hub --json").json
+    assert counted["log"] == "verified"
+    assert counted["published"] <= 23
+
+    # The hub was set back by what came after its backup, and whoever saw that says so.
+    shell.until(lambda: "bad-proof" in shell("halong doctor --dir jp").out)

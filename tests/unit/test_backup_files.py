@@ -1,0 +1,289 @@
+"""The file of a backup: whole or refused, keys sealed, and commands that say what they do."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from adapters.store import Store
+from adapters.tables import FORMAT
+from broker.backup.archive import FORMAT as ARCHIVE
+from broker.backup.archive import Manifest, Writer, checked, parts, written
+from broker.backup.folder import put_back, put_keys_back
+from broker.backup.sealed import seal, unseal
+from broker.cli import halong
+from broker.core.errors import BadConfiguration
+from broker.terminal import run
+
+PASSPHRASE = "five words that nobody guesses"
+
+
+class Said(NamedTuple):
+    """What a command said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Terminal = Callable[..., Said]
+
+
+@pytest.fixture
+def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    """A terminal in a folder with a node that never ran and a hub without a log."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def type_(line: str, *more: str) -> Said:
+        code = run(halong, [*line.split(), *more])
+        out, err = capsys.readouterr()
+        return Said(code, out, err)
+
+    assert type_("init hub hub --network halong-test --listen 127.0.0.1:8443 --health-port 0").code == 0
+    line = "init member vn --id vn --region asia-pacific --network halong-test --name"
+    assert type_(line, "Customs of vn").code == 0
+    Store.open(tmp_path / "vn/node.db").close()
+    (tmp_path / "passphrase").write_text(PASSPHRASE + "\n")
+    return type_
+
+
+def manifest(writer: Writer, **more: Any) -> Manifest:
+    fields = {
+        "format": ARCHIVE, "kind": "member", "network": "halong-test", "member": "vn", "made_at": 0,
+        "halong": "0.1.0", "parts": writer.parts, **more,
+    }  # fmt: skip
+    return Manifest(**fields)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Writer]:
+    with written(path) as out:
+        writer = Writer(out)
+        yield writer
+        writer.finish(manifest(writer))
+
+
+# --- the file -------------------------------------------------------------------------------------------
+
+
+def test_a_backup_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "vn.halong"
+
+    def fail() -> None:
+        with writing(path) as writer:
+            writer.add("store", b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_is_its_owners_alone_and_anybody_of_his_can_look_into_it(tmp_path: Path) -> None:
+    path = tmp_path / "vn.halong"
+    with writing(path) as writer:
+        writer.add("store", b"all")
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    with tarfile.open(path) as tar:
+        assert tar.getnames() == ["store", "manifest.json"]
+
+
+def test_every_byte_of_every_part_counts(tmp_path: Path) -> None:
+    path = tmp_path / "vn.halong"
+    with writing(path) as writer:
+        writer.add("store", b"\x55" * 700)
+        writer.add("files/member.toml", b"\x55" * 40)
+    good = path.read_bytes()
+    places = [place for place in range(len(good)) if good[place] == 0x55]
+    assert len(places) >= 740
+
+    for place in places[::37]:
+        path.write_bytes(good[:place] + b"\x54" + good[place + 1 :])
+        with pytest.raises(BadConfiguration, match="damaged"):
+            checked(path)
+
+
+@pytest.mark.parametrize("left", [0, 100, 512, 1024, 1300, 2048])
+def test_a_backup_that_ends_too_early_is_refused(tmp_path: Path, left: int) -> None:
+    path = tmp_path / "vn.halong"
+    with writing(path) as writer:
+        writer.add("store", b"\x55" * 700)
+    path.write_bytes(path.read_bytes()[:left])
+
+    with pytest.raises(BadConfiguration):
+        checked(path)
+
+
+def test_a_part_that_the_manifest_does_not_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "vn.halong"
+    with written(path) as out:
+        writer = Writer(out)
+        writer.add("store", b"")
+        named = manifest(writer, parts=list(writer.parts))
+        writer.add("files/more", b"")
+        writer.finish(named)
+
+    with pytest.raises(BadConfiguration, match="does not name"):
+        checked(path)
+
+
+def test_a_backup_of_a_later_version_is_refused_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "vn.halong"
+    with written(path) as out:
+        writer = Writer(out)
+        writer.finish(manifest(writer, format=ARCHIVE + 1, halong="9.9"))
+
+    with pytest.raises(BadConfiguration, match=r"Halong 9\.9"):
+        checked(path)
+
+
+@pytest.mark.parametrize("name", ["../out", "/etc/passwd", "files/../../out", "a//b", "", "link"])
+def test_a_part_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "vn.halong"
+    with tarfile.open(path, "w") as tar:
+        about = tarfile.TarInfo(name or "./")
+        if name == "link":
+            about.type, about.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(about, io.BytesIO())
+
+    with pytest.raises(BadConfiguration):
+        list(parts(path))
+
+
+@pytest.mark.parametrize("name", ["files/../out", "files//out", "files/a/../../out"])
+def test_nothing_is_put_back_outside_of_the_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadConfiguration, match="outside"):
+        put_back(tmp_path, name, b"")
+
+
+# --- keys -------------------------------------------------------------------------------------------------
+
+
+def test_sealed_keys_are_opened_by_their_passphrase_alone() -> None:
+    keys = {"keys/sign.pem": b"secret of the key"}
+    sealed = seal(keys, PASSPHRASE)
+
+    assert unseal(sealed, PASSPHRASE) == keys
+    assert b"secret" not in sealed
+    with pytest.raises(BadConfiguration, match="another"):
+        unseal(sealed, PASSPHRASE + "!")
+    for place in (0, len(sealed) - 1):
+        with pytest.raises(BadConfiguration):
+            unseal(sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :], PASSPHRASE)
+
+
+def test_a_passphrase_that_can_be_guessed_is_refused() -> None:
+    with pytest.raises(BadConfiguration, match="12"):
+        seal({}, "short")
+
+
+def test_a_key_comes_back_for_its_owner_alone_and_replaces_none(tmp_path: Path) -> None:
+    sealed = seal({"keys/sign.pem": b"pem"}, PASSPHRASE)
+
+    assert put_keys_back(tmp_path, sealed, PASSPHRASE) == 1
+    assert (tmp_path / "keys/sign.pem").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(BadConfiguration, match="not overwritten"):
+        put_keys_back(tmp_path, sealed, PASSPHRASE)
+    with pytest.raises(BadConfiguration, match="outside"):
+        put_keys_back(tmp_path, seal({"tls/other.pem": b""}, PASSPHRASE), PASSPHRASE)
+
+
+# --- the commands -------------------------------------------------------------------------------------------
+
+
+def test_a_node_comes_back_with_everything_that_it_had(at: Terminal, tmp_path: Path) -> None:
+    made = at("backup vn -o vn.halong --with-keys --passphrase-file passphrase --json")
+    assert (made.code, made.json["kind"], made.json["keys"]) == (0, "member", True)
+
+    assert at("restore vn.halong back --passphrase-file passphrase").code == 0
+
+    for path in ("member.toml", "keys/sign.pem", "keys/tls.pem", "join-request.json"):
+        assert (tmp_path / "back" / path).read_bytes() == (tmp_path / "vn" / path).read_bytes()
+    Store.open(tmp_path / "back/node.db").close()
+    assert (tmp_path / "back/node.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_without_keys_none_are_in_it_and_both_commands_say_so(at: Terminal, tmp_path: Path) -> None:
+    made = at("backup vn -o vn.halong")
+    assert "without keys" in made.out
+    assert "private keys are not in it" in made.err
+
+    back = at("restore vn.halong back")
+
+    assert back.code == 0
+    assert "put the private keys back" in back.err
+    assert not (tmp_path / "back/keys").exists()
+    assert b"PRIVATE KEY" not in (tmp_path / "vn.halong").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("backup", 2, "name the folder"),
+        ("backup nowhere -o out.halong", 2, "neither hub.toml nor member.toml"),
+        ("backup vn -o out.halong --with-keys", 2, "--passphrase-file"),
+        ("backup --check vn/member.toml", 2, "not a backup"),
+        ("backup hub -o out.halong", 2, "there is no log"),
+        ("restore vn.halong vn", 2, "is not empty"),
+        ("restore sealed.halong back", 2, "--passphrase-file"),
+        ("restore sealed.halong back --passphrase-file vn/member.toml", 2, "passphrase is another"),
+        ("restore vn.halong back --log kafka://h:1", 2, "--log is for a hub"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_leaves_nothing_behind(
+    at: Terminal, tmp_path: Path, line: str, code: int, said: str
+) -> None:
+    assert at("backup vn -o vn.halong").code == 0
+    if "sealed" in line:
+        assert at("backup vn -o sealed.halong --with-keys --passphrase-file passphrase").code == 0
+    before = sorted(tmp_path.iterdir())
+
+    answered = at(line)
+
+    assert answered.code == code
+    assert said in answered.err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_in_a_folder_only_the_latest_backups_of_the_same_node_are_kept(at: Terminal, tmp_path: Path) -> None:
+    kept = tmp_path / "backups"
+    kept.mkdir()
+    for day in ("20261101", "20261102", "20261103"):
+        (kept / f"halong-test-vn-{day}T023000Z.halong").touch()
+    for other in ("halong-test-hub-20261101T023000Z.halong", "halong-test-vn-notes.halong"):
+        (kept / other).touch()
+
+    made = at("backup vn -o backups --keep 2 --json").json
+
+    names = {path.name for path in kept.iterdir()}
+    assert len(made["removed"]) == 2
+    assert names >= {"halong-test-vn-20261103T023000Z.halong", "halong-test-vn-notes.halong"}
+    assert names >= {"halong-test-hub-20261101T023000Z.halong", Path(made["file"]).name}
+    assert len(names) == 4
+
+
+def test_a_store_of_a_later_format_is_refused_and_left_alone(at: Terminal, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "vn/node.db") as db:
+        db.execute(f"PRAGMA user_version = {FORMAT + 1}")
+    db.close()
+    assert at("backup vn -o later.halong").code == 0
+
+    said = at("restore later.halong back")
+
+    assert (said.code, "later" in said.err) == (2, True)
+    assert not (tmp_path / "back").exists()
