@@ -195,6 +195,11 @@ class Incoming:
         row = self._store.row("SELECT max(size) FROM checkpoints")
         return 0 if row is None else row[0] or 0
 
+    def largest_tree(self) -> TreeHead | None:
+        """Return the largest tree that was seen, from wherever."""
+        row = self._store.row("SELECT size, root FROM checkpoints ORDER BY size DESC LIMIT 1")
+        return None if row is None else TreeHead(*row)
+
     def root_at(self, size: int) -> bytes | None:
         """Return the root that was seen for this size, from wherever, or None."""
         row = self._store.row("SELECT root FROM checkpoints WHERE size = ?", size)

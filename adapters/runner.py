@@ -21,6 +21,7 @@ from adapters.checks import (
     check_ours,
     prove_delivery,
 )
+from adapters.continuity import Continuity
 from adapters.directories import DirectoryUnknown
 from adapters.equipment import Equipment
 from adapters.incoming import Taken
@@ -66,6 +67,7 @@ class Runner:
         self._clock = equipment.clock
         self._patience = equipment.patience
         self._alarms = equipment.alarms
+        self._continuity = Continuity(self._incoming, self._hub, self._clock)
         self._met = False
 
     async def run(self) -> None:
@@ -98,6 +100,7 @@ class Runner:
             feed = await self._hub.feed(self._incoming.place(), A_FEED, wait)
             took = await self._take(feed)
         except HalongError as error:
+            self._continuity.doubt()
             self._hold(error)
             raise
         if self._store.fact("held") is not None:
@@ -127,6 +130,7 @@ class Runner:
             feed.checkpoint, self._log_key, self._incoming.last_seen("feed"), self._incoming.root_at
         )
         assert feed.checkpoint is not None
+        await self._continuity.check(tree, used=bool(feed.items))
         if tree != self._incoming.last_seen("feed"):
             self._incoming.see("feed", tree, feed.checkpoint, now)
         before = place = self._incoming.place()

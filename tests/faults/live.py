@@ -337,15 +337,14 @@ class Live:
 CATALOGUE = load_catalogue()
 
 
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a `halong` command to its end."""
+def run(*arguments: str, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """Run a `halong` command to its end; `before` is what runs it."""
     return subprocess.run(
-        halong(*arguments),
+        [*before, *halong(*arguments)],
         capture_output=True,
         text=True,
         timeout=SETTLE_SECONDS,
         env=environment(),
-        cwd=cwd,
         check=False,
     )
 
