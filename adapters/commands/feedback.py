@@ -164,7 +164,7 @@ def give(
         if not as_json:
             about = f"{style(clean(made.shared.reference), bold=True)}  {clean(made.shared.notice_type)}"
             say(f"{about} → {outcome}")
-            show_all(made.preview)
+            show_all(made.preview, others_too=False)
         confirm(f"Give this feedback to {made.shared.originator}?", yes=yes)
         desk = Desk(node)
         given = queue_answer(node.store, made, now=desk.now, again=again)
@@ -211,7 +211,11 @@ def received(limit: int, folder: Path, as_json: bool) -> int:
 @dir_option
 @json_option
 def count_(days: float | None, folder: Path, as_json: bool) -> int:
-    """Count feedback for each agreement, on what was sent and on what was received."""
+    """Count feedback for each agreement, on what was sent and on what was received.
+
+    Of what was shared: how much feedback was asked for and given, is due and is late; how many answers are
+    hits, and their share; the median of days from the decision to the answer.
+    """
     with open_folder(folder) as node:
         _view(node)
         now = Desk(node).now
@@ -220,7 +224,7 @@ def count_(days: float | None, folder: Path, as_json: bool) -> int:
     if as_json:
         answer({"member": node.config.member, "agreements": [count_object(each) for each in found]})
         return Exit.HELD
-    head = ("", "notices", "asked", "answered", "due", "overdue", "hits", "hit rate", "median days")
+    head = ("", "shared", "asked", "answered", "due", "late", "hits", "rate", "days")
     for sent, title in ((True, "on what we sent"), (False, "on what we received")):
         rows = [count_line(each) for each in found if each.sent is sent]
         if rows:

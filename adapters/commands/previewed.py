@@ -53,9 +53,10 @@ WORDS: Mapping[Clause, str] = {
 }
 
 
-def show_all(preview: Preview, *, everyone: bool = False) -> None:
+def show_all(preview: Preview, *, everyone: bool = False, others_too: bool = True) -> None:
     """Print who would get what; members that are alike together, unless `everyone` has a line."""
-    reached, others = preview.reached, [each for each in preview.receivers if not each.receives]
+    reached = preview.reached
+    others = [each for each in preview.receivers if not each.receives] if others_too else []
     if reached:
         say(f"  {style(f'{len(reached):,} of {len(preview.receivers):,} would get it', bold=True)}")
         _print(_rows(reached, _what, _how, everyone=everyone), "green")
@@ -181,7 +182,7 @@ def _print(rows: Iterable[Row], colour: str) -> None:
     for who, what, how in rows:
         head = f"    {style(who.ljust(left), fg=colour)}   "
         if abreast:
-            say(f"{head}{what.ljust(middle)}   {style(how, dim=True)}".rstrip())
+            say(f"{head}{what.ljust(middle)}   {style(how, dim=True)}" if how else f"{head}{what}")
             continue
         lines = textwrap.wrap(what, max(width - left - 7, NARROWEST - left))
         say(f"{head}{lines[0]}")

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.feedback import Answer, answer, due, find_received
+from adapters.feedback_counts import count
 from adapters.feedback_view import FeedbackView, Shared
+from adapters.reminders import Reminders
 from adapters.store import Store
 from broker.core.errors import AddresseeUnreached, BadHeader, BadSlot
 from broker.core.index import Index
@@ -264,3 +267,65 @@ async def test_a_view_that_is_read_in_pieces_or_after_a_crash_says_the_same(tmp_
             found = due(store, "jp", jp.catalogue, world.clock.now())
 
         assert [each.shared.reference for each in found] == references
+
+
+async def test_each_agreement_and_direction_is_counted(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp", "nl") as world:
+        agree(world)
+        world.agree("vn", "nl")
+        world.agree("nl", "vn", types=["feedback"], name="nl-back")
+        vn, jp = TestNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        nl = TestNode(world, "nl", tmp_path)
+        references = [await delivered(world, vn, jp) for _ in range(4)]
+        await nl.receives()
+        world.clock.move(DAY)
+        give(jp, references[0])
+        give(nl, references[0], "CHECKED_NO_FINDING")
+        world.clock.move(DAY)
+        give(jp, references[1], "NOT_ARRIVED")
+        world.clock.move(2 * DAY)
+        references.append(await delivered(world, vn, jp))
+        for node in (jp, nl):
+            await node.sends()
+        await vn.receives()
+        for node in (vn, jp, nl):
+            view(node)
+
+        counted = {each.agreement: each for each in count(vn.store, "vn", world.clock.now())}
+        (mine,) = count(jp.store, "jp", world.clock.now())
+        (asked_nothing,) = count(nl.store, "nl", world.clock.now())
+
+        jp_1 = counted["vn-jp/1"]
+        assert (jp_1.sent, jp_1.notices, jp_1.asked, jp_1.answered) == (True, 5, 5, 2)
+        assert (jp_1.due, jp_1.overdue, jp_1.hits, jp_1.hit_rate) == (1, 2, 1, 0.5)
+        assert (mine.sent, mine.notices, mine.answered, mine.overdue) == (False, 5, 2, 2)
+        assert mine.median_days == pytest.approx(1.5, abs=0.01)
+        nl_1 = counted["vn-nl/1"]
+        assert (nl_1.notices, nl_1.asked, nl_1.answered, nl_1.hits, nl_1.overdue) == (5, 0, 1, 0, 0)
+        assert (asked_nothing.asked, asked_nothing.answered) == (0, 1)
+
+
+async def test_a_notice_is_reminded_of_once_when_it_is_due_soon_and_once_when_it_is_late(
+    tmp_path: Path,
+) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn, jp = TestNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        answered = await delivered(world, vn, jp)
+        open_one = await delivered(world, vn, jp)
+        give(jp, answered)
+
+        def reminded() -> list[str]:
+            # As after a restart: what was said is in the store.
+            reminders = Reminders(jp.node.equipment)
+            with capture_logs() as lines:
+                while reminders.step():
+                    pass
+            assert all(line["reference"] == open_one for line in lines)
+            return [line["event"] for line in lines]
+
+        assert reminded() == []
+        world.clock.move(2 * DAY + HOUR)
+        assert (reminded(), reminded()) == (["feedback.due-soon"], [])
+        world.clock.move(DAY)
+        assert (reminded(), reminded()) == (["feedback.overdue"], [])

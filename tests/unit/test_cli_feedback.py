@@ -1,0 +1,133 @@
+"""`halong preview`, `halong feedback` and sticks at the terminal: what they say where nothing runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from adapters.commands.feedback import OUTCOMES, USES
+from broker.terminal import Exit
+from schemas import load_catalogue
+from tests.unit.test_cli_commands import NOTICES, Terminal, at, network
+
+__all__ = ["at", "network"]
+
+
+@pytest.fixture
+def parcel(tmp_path: Path) -> Path:
+    """A parcel on its way from Japan, which both agreements of vn carry."""
+    found = json.loads((NOTICES / "drug-parcel.json").read_text())
+    path = tmp_path / "parcel.json"
+    path.write_text(json.dumps(found | {"countries": ["JP", "VN"]}))
+    return path
+
+
+def test_a_preview_names_slots_grants_and_the_clause_that_fails(network: Terminal, parcel: Path) -> None:
+    said = network("preview parcel.json --dir vn")
+
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert "2 of 2 would get it" in lines[1]
+    assert any(
+        line.split()[:5] == ["jp", "facts", "identifiers", "entities", "persons"] and "grant 1" in line
+        for line in lines
+    )
+    found = network("preview parcel.json --dir vn --json").json
+    assert found["notices"][0]["reached"] == 2
+    jp, nl = found["notices"][0]["receivers"]
+    assert (jp["member"], jp["grants"], jp["feedback_due"] is not None) == ("jp", ["jp-vn-2026/1#1"], True)
+    assert nl["slots"] == ["facts"]
+
+
+def test_one_member_is_explained_in_full(network: Terminal, parcel: Path) -> None:
+    said = network("preview parcel.json --dir vn --member nl")
+
+    assert said.code == 0
+    assert "gets facts" in said.out
+    assert "not  identifiers entities persons intelligence attachments" in said.out
+    assert "✓ grant 2" in said.out
+    assert "no grant for notices of this type" in said.out
+    (notice,) = network("preview parcel.json --dir vn --member nl --json").json["notices"]
+    assert [each["clause"] for each in notice["grants"]] == ["type", None, "type"]
+    assert network("preview parcel.json --dir vn --member xx").code == Exit.USAGE
+    assert network("preview parcel.json --dir vn --member vn").code == Exit.USAGE
+
+
+def test_a_preview_of_another_day_knows_the_agreements_of_that_day(network: Terminal, parcel: Path) -> None:
+    said = network("preview parcel.json --dir vn --at 2020-01-01")
+
+    assert said.code == Exit.FAILED
+    assert "nobody would get it" in said.out
+    assert "not in force yet" in said.out
+    assert network("preview parcel.json --dir vn --at 2026-11-25T10:00:00Z").code == 0
+    assert network("preview parcel.json --dir vn --at yesterday").code == Exit.USAGE
+
+
+def test_a_table_is_summed_up_by_member_and_reason(network: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "map.toml").write_text(
+        'id = "m"\ntype = "drug-parcel"\nkey = "Id"\n[header]\ncountries = [{ column = "From" }]\n'
+        '[notice]\nchannel = "POST"\n'
+    )
+    (tmp_path / "t.csv").write_text("Id,From\n1,JP\n2,JP\n3,VN\n4,??\n")
+
+    said = network("preview --from t.csv --map map.toml --dir vn --json")
+
+    assert said.code == 0
+    found = said.json
+    assert (found["flagged"], found["notices"], found["unusable"], found["reaching"]) == (4, 3, 1, 3)
+    assert {(each["member"], each["notices"]) for each in found["receivers"]} == {("jp", 2), ("nl", 3)}
+    only_jp = network("preview --from t.csv --map map.toml --dir vn --member jp")
+    assert only_jp.code == Exit.FAILED
+    assert "names none of the countries" in only_jp.out
+
+
+def test_feedback_commands_say_so_where_there_is_nothing(network: Terminal) -> None:
+    assert "nothing is due" in network("feedback due --dir vn").out
+    assert "no feedback yet" in network("feedback received --dir vn").out
+    assert "nothing was shared yet" in network("feedback count --dir vn").out
+    said = network("feedback give vn/asia-pacific/main/1 --outcome REJECTED --dir jp")
+    assert said.code == Exit.FAILED
+    assert "[bad-header]" in said.err
+
+
+def test_what_the_command_offers_is_what_the_type_has() -> None:
+    fields = {field["name"]: field["type"] for field in load_catalogue().current("feedback").schema["fields"]}
+
+    assert fields["outcome"]["symbols"] == list(OUTCOMES)
+    assert fields["use_made"][1]["items"]["symbols"] == list(USES)
+
+
+def test_a_carrier_has_no_key_for_notices_and_the_hub_admits_it_beside_its_node(
+    network: Terminal, tmp_path: Path
+) -> None:
+    assert network("member carrier carrier --dir vn").code == 0
+    assert network("member carrier carrier --dir vn").code == Exit.USAGE
+    admitted = network("hub admit carrier/join-request.json --dir hub --yes --json")
+    assert admitted.json["welcome"].endswith("vn-carrier.json")
+    assert network("member join hub/welcomes/vn-carrier.json --dir carrier --yes").code == 0
+    assert network("member join hub/welcomes/vn-carrier.json --dir vn --yes").code == Exit.USAGE
+    assert network("hub welcome vn --dir hub").code == 0
+    assert network("member join hub/welcomes/vn.json --dir vn --yes").code == 0
+
+    assert sorted(path.name for path in (tmp_path / "carrier/keys").iterdir()) == ["tls.pem"]
+    listed = (tmp_path / "hub/directory/members/vn.toml").read_text()
+    assert listed.count('use = "transport"') == 2
+    assert network("outbox export out.stick --dir carrier").code == Exit.USAGE
+    assert network("outbox export out.stick --dir vn").code == 0
+    assert network("feed import out.stick --dir vn").code == Exit.FAILED
+    assert network("feed export back.stick --for jp --dir carrier").code == Exit.USAGE
+
+
+def test_a_carrier_of_a_member_that_holds_another_key_is_not_admitted(
+    network: Terminal, tmp_path: Path
+) -> None:
+    """Whoever makes a member of the same name up has not its key for notices."""
+    line = "init member other --id vn --region asia-pacific --network halong-test --name"
+    assert network(line, "Somebody").code == 0
+
+    assert network("hub admit other/join-request.json --dir hub --yes").code == Exit.USAGE
+
+    listed = (tmp_path / "hub/directory/members/vn.toml").read_text()
+    assert listed.count('use = "transport"') == 1
