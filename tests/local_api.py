@@ -22,6 +22,7 @@ from adapters.api.server import HOST, ApiServer
 from adapters.configuration import NodeApi
 from adapters.sdk.client import Client
 from adapters.store import Store
+from broker.core.catalogue import Catalogue
 from broker.core.model import Region
 from tests.nodes import TestNode
 from tests.served import Answer, read_answer
@@ -116,12 +117,14 @@ async def serving(
 
 
 @asynccontextmanager
-async def local(folder: Path, *members: str, settings: NodeApi | None = None) -> AsyncIterator[Here]:
+async def local(
+    folder: Path, *members: str, settings: NodeApi | None = None, catalogue: Catalogue | None = None
+) -> AsyncIterator[Here]:
     """Serve the local APIs of members' nodes until the end of the block."""
     async with World(folder, *members) as world, AsyncExitStack() as stack:
         here = Here(world, folder)
         for member in members:
-            node = TestNode(world, member, folder)
+            node = TestNode(world, member, folder, catalogue=catalogue)
             stack.callback(node.close)
             here.nodes[member] = await stack.enter_async_context(serving(node, settings))
         yield here

@@ -125,7 +125,7 @@ class Handlers:
         return await self._receiving.read(_id(ask))
 
     async def _give_feedback(self, ask: Ask) -> shapes.Answered:
-        return await self._receiving.answer(read_json(ask.body, shapes.NewFeedback))
+        return await self._receiving.answer(read_json(ask.body, shapes.NewAnswer))
 
     async def _list_feedback_due(self, _ask: Ask) -> shapes.FeedbackDues:
         return self._receiving.feedback_due()

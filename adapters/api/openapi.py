@@ -179,6 +179,7 @@ def _schemas(catalogue: Catalogue) -> dict[str, Schema]:
     general = ours["NewNotice"]
     kinds = {one.name: str(one.schema["name"]) for one in types}
     for name, content in kinds.items():
+        assert f"New{content}" not in ours, content
         ours[f"New{content}"] = _new_notice(general, name, content)
     ours["NewNotice"] = {
         "title": "NewNotice",
@@ -190,7 +191,7 @@ def _schemas(catalogue: Catalogue) -> dict[str, Schema]:
         },
     }
     if FEEDBACK in contents:
-        ours["NewFeedback"]["properties"]["notice"] = {"$ref": f"{WHERE}{FEEDBACK}"}
+        ours["NewAnswer"]["properties"]["notice"] = {"$ref": f"{WHERE}{FEEDBACK}"}
     return dict(sorted({**ours, **contents}.items()))
 
 

@@ -14,9 +14,9 @@ from aiohttp import web
 from adapters.api.routes import Parameter, Schema
 from broker.core.errors import NotCanonical
 
-MOST_LETTERS = 20
+MOST_LETTERS = 32
 _WHOLE = re.compile(r"-?[0-9]+")
-_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def read(request: web.Request, parameters: Sequence[Parameter]) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class Receiving:
             self._equipment.alarms.sound("delivery.changed", error.code, row.id.hex())
             raise Unavailable("the store does not hold what was checked", field="delivery") from None
 
-    async def answer(self, given: shapes.NewFeedback) -> shapes.Answered:
+    async def answer(self, given: shapes.NewAnswer) -> shapes.Answered:
         """Queue the answer to a delivered notice, once."""
         now = self._equipment.clock.now()
         made = feedback.answer(
@@ -153,7 +153,7 @@ class Receiving:
         )
 
 
-def _given(given: shapes.NewFeedback) -> dict[str, Any]:
+def _given(given: shapes.NewAnswer) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if isinstance(given.tlp, str):
         found["tlp"] = Tlp[given.tlp]

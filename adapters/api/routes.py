@@ -188,7 +188,7 @@ ROUTES = (
     Route(
         "POST", "/v1/feedback", "giveFeedback", "Answer a delivered notice", shapes.Answered,
         doc="Addressed to its originator under the agreements that brought it; answered once.",
-        status=202, body=shapes.NewFeedback, refusals=WITH_BODY,
+        status=202, body=shapes.NewAnswer, refusals=WITH_BODY,
     ),
     Route(
         "GET", "/v1/feedback", "listFeedbackDue", "What this member owes feedback on", shapes.FeedbackDues,

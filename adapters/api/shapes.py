@@ -279,7 +279,7 @@ class ReadReceipt(Shape, frozen=True):
 # --- feedback -------------------------------------------------------------------------------------------
 
 
-class NewFeedback(Shape, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class NewAnswer(Shape, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The answer to a notice that was delivered here."""
 
     to: Annotated[
