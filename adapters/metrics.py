@@ -5,6 +5,7 @@ Made of a snapshot of the store at each scrape, so it holds after a restart and 
 
 from __future__ import annotations
 
+import math
 import platform
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -76,14 +77,13 @@ def _families(now: Snapshot, at: int) -> Iterator[GaugeMetricFamily]:
     overdue = sum(due <= at for due in now.feedback_due)
     yield _one("feedback_due", "Notices on which feedback is owed", len(now.feedback_due))
     yield _one("feedback_overdue", "Of these, the ones that are overdue", overdue)
-    for name, about, since in (
-        ("hub_reached_seconds_ago", "Since the hub last answered the feed", now.reached_at),
-        ("checkpoint_seconds_ago", "Since the last checkpoint was seen", now.tree_seen_at),
-        ("oldest_waiting_seconds", "How long the oldest notice waits to be sent", now.waiting_since),
-        ("oldest_unproven_seconds", "How long the oldest notice waits for its proofs", now.unproven_since),
+    for name, about, since, otherwise in (
+        ("hub_reached_seconds_ago", "Since the hub last answered the feed", now.reached_at, math.inf),
+        ("checkpoint_seconds_ago", "Since the last checkpoint was seen", now.tree_seen_at, math.inf),
+        ("oldest_waiting_seconds", "How long the oldest notice waits to be sent", now.waiting_since, 0),
+        ("oldest_unproven_seconds", "How long the oldest waits for its proofs", now.unproven_since, 0),
     ):
-        if since is not None:
-            yield _one(name, about, max(at - since, 0) / 1000)
+        yield _one(name, about, otherwise if since is None else max(at - since, 0) / 1000)
     for name, about in (
         ("channel_behind", "Deliveries that wait for the channel"),
         ("channel_dead_letters", "Deliveries that the channel will not take"),
