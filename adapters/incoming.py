@@ -173,10 +173,10 @@ class Incoming:
         """Return the delivery whose id begins so, or None."""
         row = self._store.row(
             "SELECT id, place, lane, sequence, statement, reference, notice_type, state, code, record, leaf,"
-            " path, size, taken_at FROM deliveries WHERE substr(id, 1, ?) = ? LIMIT 1",
-            len(id_prefix), id_prefix,
-        )  # fmt: skip
-        return None if row is None else _received(*row)
+            " path, size, taken_at FROM deliveries WHERE id >= ? ORDER BY id LIMIT 1",
+            id_prefix,
+        )
+        return None if row is None or not row[0].startswith(id_prefix) else _received(*row)
 
     def counts(self) -> dict[str, int]:
         """Return how many deliveries are in each state."""
@@ -216,13 +216,23 @@ class Incoming:
             self._store.run(
                 "INSERT INTO checkpoints VALUES (?, ?, ?) ON CONFLICT DO NOTHING", head.size, head.root, note
             )
-            self._store.run(
-                "DELETE FROM checkpoints WHERE size < (SELECT size FROM checkpoints ORDER BY size DESC"
-                " LIMIT 1 OFFSET ?) AND size NOT IN (SELECT size FROM deliveries)",
-                KEPT_CHECKPOINTS,
-            )
+            self._forget_checkpoints()
             largest = max(head.size, self._store.fact(f"{source}_size") or 0)
             self._store.remember(**{f"{source}_size": largest, f"{source}_seen_at": at})
+
+    def _forget_checkpoints(self) -> None:
+        """Forget those that are neither among the newest nor what a delivery was proven by."""
+        found = self._store.row(
+            "SELECT size FROM checkpoints ORDER BY size DESC LIMIT 1 OFFSET ?", KEPT_CHECKPOINTS
+        )
+        if found is not None:
+            # What lies further back was gone through before: all of it would be ever more to look at.
+            self._store.run(
+                "DELETE FROM checkpoints WHERE size >= ? AND size < ?"
+                " AND size NOT IN (SELECT size FROM deliveries)",
+                self._store.fact("checkpoints_kept_to") or 0, found[0],
+            )  # fmt: skip
+            self._store.remember(checkpoints_kept_to=found[0])
 
     # --- what a later notice may refer to -------------------------------------------------------------
 

@@ -109,6 +109,9 @@ CREATE TABLE alarms (
 """
 
 SECOND = """
+CREATE INDEX batches_waiting ON batches (id) WHERE state = 'waiting';
+CREATE INDEX receipts_by_batch ON receipts (batch) WHERE batch IS NOT NULL;
+
 CREATE TABLE queue (
     number INTEGER PRIMARY KEY,
     delivery BLOB NOT NULL REFERENCES deliveries (id),

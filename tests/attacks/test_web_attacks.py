@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import socket
 import ssl
 from base64 import b64encode
@@ -64,6 +65,24 @@ async def a_look_at_anothers_statement(hub: Served) -> Answer:
     sent = await hub.world.publish("vn", sighting())
     await hub.world.settle()
     return await hub.ask("GET", f"/v1/statements/{sent.statement.hex()}", name="jp")
+
+
+async def a_look_at_anothers_among_several(hub: Served) -> Answer:
+    sent = await hub.world.publish("vn", sighting())
+    await hub.world.settle()
+    return await hub.ask("POST", "/v1/statements", statements(bytes(32), sent.statement), name="jp")
+
+
+def statements(*ids: bytes) -> bytes:
+    return json.dumps({"statements": [each.hex() for each in ids]}).encode()
+
+
+async def too_many_statements(hub: Served) -> Answer:
+    return await hub.ask("POST", "/v1/statements", statements(*[bytes(32)] * 257))
+
+
+async def ids_that_are_none(hub: Served) -> Answer:
+    return await hub.ask("POST", "/v1/statements", statements(bytes(31)))
 
 
 async def a_notice_for_another(hub: Served) -> Answer:
@@ -193,6 +212,9 @@ ROWS = (
     Row("a member whose key was revoked", 403, "not-member", a_member_that_left),
     Row("a member whose key does not count yet", 403, "not-member", a_key_that_does_not_count_yet),
     Row("a look at another's statement", 403, "not-yours", a_look_at_anothers_statement),
+    Row("a look at another's statement among several", 403, "not-yours", a_look_at_anothers_among_several),
+    Row("more statements than a question may have", 413, "too-large", too_many_statements),
+    Row("an id of another length in a list", 400, "not-canonical", ids_that_are_none),
     Row("a notice in another's name", 200, "not-yours", a_notice_for_another),
     Row("a body that is no JSON", 400, "not-canonical", a_body_that_is_no_json),
     Row("a body that is no UTF-8", 400, "not-canonical", a_body_that_is_no_utf_8),

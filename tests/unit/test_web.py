@@ -72,8 +72,21 @@ async def test_codes_come_back_as_the_errors_that_they_are(tmp_path: Path) -> No
 
         with pytest.raises(NotYours):
             await jp.statement(bytes.fromhex(outcome.statement))
+        with pytest.raises(NotYours):
+            await jp.statements([bytes.fromhex(outcome.statement)])
         with pytest.raises(TooMany):
             await vn.publish([hub.world.compose("vn", sighting())])
+
+
+async def test_several_statements_are_told_of_as_each_by_itself(tmp_path: Path) -> None:
+    async with served(tmp_path, "vn", "jp") as hub, client(hub, "vn") as vn:
+        envelopes = [hub.world.compose("vn", sighting(place=f"place {n}")) for n in range(3)]
+        sent = [bytes.fromhex(one.statement or "") for one in (await vn.publish(envelopes)).results]
+        await hub.world.settle()
+        asked = [sent[2], bytes(32), sent[0], sent[1]]
+        told = await vn.statements(asked)
+        assert told == [await vn.statement(each) for each in asked]
+        assert [one is not None and one.decided for one in told] == [True, False, True, True]
 
 
 async def test_a_feed_waits_and_is_woken_by_the_checkpoint(tmp_path: Path) -> None:
