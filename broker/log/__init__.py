@@ -86,6 +86,7 @@ class Batch(Protocol):
         After a crash either both happened or neither.
 
         Raises:
+            Fenced: The reader was replaced; nothing was stored.
             LogUnavailable: Perhaps stored, perhaps not; the reader yields from the true place again,
                 with another `claim`.
         """

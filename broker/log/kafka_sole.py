@@ -67,6 +67,8 @@ class SoleFollower:
                         batch = self._batch(records)
                         yield batch
                         if not batch.committed:
+                            if not batch.spent:
+                                await self._confirm()
                             break
                         self._places.update(batch.places)
                 except Fenced:
@@ -105,6 +107,15 @@ class SoleFollower:
         self._look_at = 0.0
         self._progress.begin()
         self.stands = True
+
+    async def _confirm(self) -> None:
+        """Store the places once more: that changes nothing, and only who was not replaced can.
+
+        Raises:
+            Fenced: A successor has taken over; to take over in turn would shut it out.
+        """
+        if self._writer is not None and self._places:
+            await self._writer.store([], self._places)
 
     async def _assign(self) -> None:
         """Take up the partitions that have appeared; all go on from what was committed."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from broker.core.errors import BadConfiguration, HalongError
-from broker.log import LogUnavailable, Partition, Stored, Topic
+from broker.log import Fenced, LogUnavailable, Partition, Stored, Topic
 from broker.log.sqlite import Layout, Store, Write
 
 READ_THREADS: Final = 4
@@ -146,7 +146,7 @@ class Writer:
         current = []
         for put in puts:
             if put.claim and put.claim != self._claims.get(put.write.reader):
-                outcomes.append((put.done, LogUnavailable("the reader was replaced; nothing was stored")))
+                outcomes.append((put.done, Fenced("the reader was replaced; nothing was stored")))
             else:
                 current.append(put)
         before = store.layout.ends

@@ -110,11 +110,18 @@ class Sequencer:
         await self._sign()
         self.caught_up.set()
         async with batches(self._log, READER, FOLLOWED, sole=True, limit=BATCH) as following:
+            doubted = False
             async for batch in following:
                 if batch.claim != self._claim:
                     await self._catch_up()
                     self._claim = batch.claim
+                    # A successor may have made leaves of this batch while we slept with it in our hands.
+                    # Given up, it comes again from the true place, or not at all if we are shut out.
+                    if not doubted and any(map(self._has_leaf, batch.records)):
+                        doubted = True
+                        continue
                 await self._commit(batch)
+                doubted = False
                 await self._sign()
 
     async def _stand_by(self) -> None:
@@ -164,8 +171,11 @@ class Sequencer:
 
     def _check_has_none(self, stored: Stored) -> None:
         """Let a record pass that has no leaf yet, before anything is written about it."""
-        if stored.offset < self._places.get(stored.partition, 0):
+        if self._has_leaf(stored):
             raise NotCanonical("a record that has its leaf came again", field=stored.partition.topic)
+
+    def _has_leaf(self, stored: Stored) -> bool:
+        return stored.offset < self._places.get(stored.partition, 0)
 
     def _add(self, leaves: Sequence[Leaf]) -> None:
         """Take in leaves that are committed.
