@@ -47,10 +47,20 @@ certificate = "tls/member.pem"
 [health]                         # /health, /ready and /metrics, on the loopback address only
 port = {health_port}
 
+{api_part}
 [channels.folder]                # each delivery as files: JSON, the signed bytes, a page in two languages
 path = "inbox"
 statuses = ["ACTUAL"]            # add "EXERCISE" to take part in exercises
 language = "en"                  # what the pages show first; or "vi"
+"""
+
+API_PART = """\
+[api]                            # for this member's own systems, on the loopback address only: docs/api.md
+port = {port}                      # they show the token that is in the file api.token
+"""
+NO_API_PART = """\
+# [api]                          # for this member's own systems: docs/api.md; or init with --api
+# port = 8446
 """
 
 HUB_PART = """
@@ -73,6 +83,7 @@ class MemberPlan:
     regions: Sequence[Region]
     network: str
     health_port: int
+    api_port: int | None = None
 
 
 def make_member(folder: Path, plan: MemberPlan, now: int) -> bytes:
@@ -98,7 +109,11 @@ def make_member(folder: Path, plan: MemberPlan, now: int) -> bytes:
     write_key(folder / "keys/tls.pem", tls.to_pem())
     write_whole(folder / REQUEST_FILE, request)
     text = MEMBER_TOML.format(
-        member=plan.id, network=plan.network, region=plan.regions[0].slug, health_port=plan.health_port
+        member=plan.id,
+        network=plan.network,
+        region=plan.regions[0].slug,
+        health_port=plan.health_port,
+        api_part=NO_API_PART if plan.api_port is None else API_PART.format(port=plan.api_port),
     )
     write_whole(folder / MEMBER_FILE, text)
     return request

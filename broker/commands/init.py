@@ -33,6 +33,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 HUB_PORT = 8443
 HUB_HEALTH_PORT = 8444
 MEMBER_HEALTH_PORT = 8445
+MEMBER_API_PORT = 8446
 
 
 @click.group(
@@ -115,11 +116,15 @@ def hub(
 @click.option(
     "--health-port", type=int, default=MEMBER_HEALTH_PORT, show_default=True, help="On loopback only."
 )
+@click.option("--api", is_flag=True, help="With the local API, for the member's own systems.")
+@click.option(
+    "--api-port", type=int, default=MEMBER_API_PORT, show_default=True, help="For --api; on loopback only."
+)
 @yes_option
 @json_option
 def member(
     folder: Path, id_: str | None, name: str | None, regions: tuple[str, ...], class_: str, network: str,
-    health_port: int, yes: bool, as_json: bool,
+    health_port: int, api: bool, api_port: int, yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a member's node in FOLDER: its keys, which never leave, and its request to join.
 
@@ -144,6 +149,7 @@ def member(
         regions=[Region[region.upper().replace("-", "_")] for region in regions],
         network=network,
         health_port=health_port,
+        api_port=api_port if api else None,
     )
     request = make_member(folder, plan, SystemClock().now())
     path = folder / REQUEST_FILE
