@@ -27,6 +27,8 @@ from broker.log.topics import matches
 WRITES_QUEUED: Final = 2_048
 LOOK_AGAIN_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 0.5
+FAILURE_SECONDS: Final = 10.0
+APPEND: Final = "append"
 
 _events = structlog.get_logger("halong.log")
 
@@ -46,6 +48,7 @@ class EmbeddedLog:
         self._step = step_seconds
         self._growth = Growth()
         self._seats: dict[str, list[_Seat]] = {}
+        self._failed_at: dict[str, float] = {}
         self._room = asyncio.Semaphore(WRITES_QUEUED)
         self._due: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -76,8 +79,7 @@ class EmbeddedLog:
     async def append(self, records: Sequence[Record]) -> Sequence[int]:
         """See `broker.log.Log`."""
         self._check(records)
-        offsets: list[int] = await self._submit(Put(self._future(), Write(records)))
-        return offsets
+        return await self._put(APPEND, Put(self._future(), Write(records)))
 
     async def follow(
         self, reader: str, topics: Sequence[str], *, sole: bool = False, limit: int = 1024
@@ -143,8 +145,14 @@ class EmbeddedLog:
         await self._growth.wait(ends, seconds)
 
     def working(self) -> Mapping[str, bool]:
-        """See `broker.log.Log`."""
-        return {reader: True for reader, seats in self._seats.items() if seats}
+        """See `broker.log.Log`.
+
+        Who is not sent anything any more appends nothing, so a failure counts for a while only.
+        """
+        now = asyncio.get_running_loop().time()
+        failed = {name for name, at in self._failed_at.items() if now - at < FAILURE_SECONDS}
+        names = (APPEND, *(reader for reader, seats in self._seats.items() if seats))
+        return {name: name not in failed for name in names}
 
     async def begin_at(self, partition: Partition, offset: int) -> None:
         """See `broker.log.Log`."""
@@ -212,11 +220,21 @@ class EmbeddedLog:
 
         async def store(results: Sequence[Record]) -> None:
             self._check(results)
-            await self._submit(Put(self._future(), Write(results, reader, places), claim))
+            await self._put(reader, Put(self._future(), Write(results, reader, places), claim))
 
         return PendingBatch(records, claim, places, store)
 
     # --- the thread that writes -------------------------------------------------------------------
+
+    async def _put(self, name: str, job: Put) -> list[int]:
+        """Have something stored, and remember whether the disk took it."""
+        try:
+            offsets: list[int] = await self._submit(job)
+        except LogUnavailable:
+            self._failed_at[name] = asyncio.get_running_loop().time()
+            raise
+        self._failed_at.pop(name, None)
+        return offsets
 
     async def _submit(self, job: Job) -> Any:
         """Have the writer do a job, and return what came of it.

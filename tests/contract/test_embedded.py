@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import pytest
@@ -231,6 +231,27 @@ async def test_no_wait_is_endless_when_the_disk_does_not_answer(tmp_path: Path) 
         async with asyncio.timeout(SECONDS):
             while not await appended(log):
                 pass
+
+
+async def test_a_reader_whose_results_are_not_taken_is_not_working_until_they_are(tmp_path: Path) -> None:
+    async with open_log(url_of(tmp_path), step_seconds=0.2) as log:
+        await log.create([INPUT, OUTPUT])
+        await log.append([Record(IN, b"k", b"v")])
+        async with asyncio.timeout(SECONDS), aclosing(log.follow("copier", ["notices.*"])) as batches:
+            batch = await anext(batches)
+            assert log.working() == {"append": True, "copier": True}
+            with sqlite3.connect(tmp_path / "log.db", isolation_level=None) as foreign:
+                foreign.execute("BEGIN IMMEDIATE")
+                with pytest.raises(LogUnavailable):
+                    await batch.commit([Record(OUT, b"k", b"v")])
+                assert log.working() == {"append": True, "copier": False}
+                foreign.execute("ROLLBACK")
+            foreign.close()
+            while not log.working()["copier"]:
+                # Perhaps the last try was taken after all; then there is nothing to commit.
+                if await appended(log):
+                    with suppress(LogUnavailable):
+                        await (await anext(batches)).commit([Record(OUT, b"k", b"v")])
 
 
 async def refused(log: Log) -> None:
