@@ -55,7 +55,7 @@ class Shown:
         decided_at: When the hub decided, UTC milliseconds.
         proof: Where the log has it.
         offset_minutes: The reader's wall clock, minutes east of UTC.
-        feedback_command: The command that sends the file shown; empty shows no way to give feedback.
+        feedback_command: The command that answers a notice; empty shows no way to give feedback.
     """
 
     header: Header
@@ -72,7 +72,7 @@ class Shown:
     decided_at: int | None = None
     proof: ProofLine | None = None
     offset_minutes: int = 0
-    feedback_command: str = "halong publish feedback.json"
+    feedback_command: str = "halong feedback give"
 
 
 def slot_states(envelope: Envelope, *, opened: frozenset[Slot] = frozenset()) -> dict[Slot, SlotState]:

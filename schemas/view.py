@@ -10,7 +10,6 @@ what is asked and by when, the slots, obligations, signature and log.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,10 +57,9 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """How the reader answers: a command, the file that it sends, and what may be said in it."""
+    """How the reader answers: a command, and the outcomes that it may name."""
 
     command: str
-    file: str
     outcomes: tuple[tuple[str, str], ...]
 
 
@@ -314,18 +312,10 @@ class _Viewing:
         shown, header = self.shown, self.shown.header
         if not shown.feedback_command or header.act is Act.FEEDBACK or shown.member == header.originator:
             return None
-        status = {} if header.status is Status.ACTUAL else {"status": header.status.name}
-        file = {
-            "type": "feedback",
-            "region": header.region.slug,
-            **status,
-            "act": "FEEDBACK",
-            "references": [shown.statement.hex()],
-            "addressees": [header.originator],
-            "notice": {"outcome": "CHECKED_NO_FINDING"},
-        }
         outcomes: Mapping[str, str] = self.words.tables["enums"]["Outcome"]
-        return Feedback(shown.feedback_command, json.dumps(file, indent=2), tuple(outcomes.items()))
+        name = header.reference.removeprefix("halong:")
+        command = f"{shown.feedback_command} {name} --outcome CHECKED_NO_FINDING"
+        return Feedback(command, tuple(outcomes.items()))
 
 
 def _type_name(field: Mapping[str, Any]) -> str:

@@ -145,7 +145,7 @@ def test_the_page_has_the_order_of_importance() -> None:
         "TLP:AMBER", "H1", "EXERCISE", "Drugs in a parcel", "nl/asia-pacific/main/123", "Amsterdam",
         "Singapore", "Ho Chi Minh City", "Check specifically", "28\xa0Nov\xa02026", "Danger to officers",
         "B2", "Facts", "Identifiers", "Firms and offices", "Persons", "Intelligence", "Attachments",
-        "Your obligations", "nl-vn-2026", "Signed by", "verified", "1234", "halong publish feedback.json",
+        "Your obligations", "nl-vn-2026", "Signed by", "verified", "1234", "halong feedback give",
         "Ma túy trong bưu gửi",
     ]  # fmt: skip
     places, at = [], 0
@@ -228,11 +228,11 @@ def test_a_reader_without_the_facts_is_not_told_that_nothing_is_asked() -> None:
     assert [value.text for value in countries.values] == ["Netherlands", "Viet Nam"]
 
 
-def test_feedback_comes_with_a_file_that_refers_to_the_notice() -> None:
+def test_feedback_is_one_command_that_names_the_notice() -> None:
     feedback = view(shown(header={"status": Status.EXERCISE}), "vi").feedback
     assert feedback is not None
-    assert f'"{bytes(range(32)).hex()}"' in feedback.file
-    assert '"status": "EXERCISE"' in feedback.file
+    reference = shown().header.reference.removeprefix("halong:")
+    assert feedback.command == f"halong feedback give {reference} --outcome CHECKED_NO_FINDING"
     assert ("HIT_SEIZED", VIETNAMESE.symbol("Outcome", "HIT_SEIZED")) in feedback.outcomes
     assert view(shown("feedback", header={"act": Act.FEEDBACK}), "en").feedback is None
     assert view(shown(member="nl"), "en").feedback is None
