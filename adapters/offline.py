@@ -42,9 +42,10 @@ async def open_offline(config: NodeConfig, clock: Clock | None = None) -> AsyncI
     """
     address = config.joined
     identity = load_identity(config)
+    clock = clock or SystemClock()
     with Store.open(config.store_path, sole=True) as store:
         hub = StickHub(store)
-        channels = make_channels(config)
+        channels = make_channels(config, clock)
         node = Node(
             store,
             hub,
@@ -53,7 +54,8 @@ async def open_offline(config: NodeConfig, clock: Clock | None = None) -> AsyncI
             channels,
             identity,
             address.log_key,
-            clock or SystemClock(),
+            clock,
+            terms={name: each.terms for name, each in config.channels.items()},
         )
         await node.directories.newest()
         try:
