@@ -184,9 +184,13 @@ class KafkaCluster:
         """Let a paused node go on."""
         self._signal(number, signal.SIGCONT)
 
+    def launch(self, number: int) -> None:
+        """Start a node that was killed; `ready` says when it takes part."""
+        self._launch(self.nodes[number])
+
     def restart(self, number: int, seconds: float = START_SECONDS) -> None:
         """Start a node that was killed, and return when all take part again."""
-        self._launch(self.nodes[number])
+        self.launch(number)
         self.ready(seconds)
 
     def ready(self, seconds: float = START_SECONDS) -> None:

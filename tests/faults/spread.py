@@ -26,11 +26,11 @@ from typing import Any, Self
 
 from adapters.configuration import MEMBER_FILE
 from broker.configuration import HUB_FILE
-from broker.demo.processes import Service, halong
+from broker.demo.processes import halong
 from deploy.kafka.cluster import free_ports
 from tests.faults import raw_kafka
 from tests.faults.counting import Found, by_mark, compare
-from tests.faults.live import HOST, MEMBERS, Live
+from tests.faults.live import HOST, MEMBERS, Live, Process
 
 WHOLE: Mapping[str, Sequence[str]] = {"hub": ()}
 APART: Mapping[str, Sequence[str]] = {
@@ -83,7 +83,7 @@ class Spread(Live):
             arguments += [f"--only={part}" for part in only]
             (folder / name).mkdir(exist_ok=True)
             command = [*given[name], *arguments] if name in given else halong(*arguments)
-            services[name] = Service(name, command, folder / name)
+            services[name] = Process(name, command, folder / name)
         serving = [n for n, only in parts.items() if not only or {"gateway", "inbox"} & set(only)]
         for member in MEMBERS:
             addresses = " ".join(f"https://{HOST}:{ports[name]}" for name in serving)

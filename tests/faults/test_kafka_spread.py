@@ -6,7 +6,6 @@ members' nodes reach all of them.  The count is of raw topics and of the receive
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -102,15 +101,13 @@ def settled_leading(live: Spread) -> list[str]:
 @contextmanager
 def paused(live: Spread, *names: str) -> Iterator[None]:
     """Stop processes in their tracks, as a machine does that is out of breath, and let them go on."""
-    pids = [pid for name in names if (pid := live[name].pid) is not None]
-    assert len(pids) == len(names)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    for name in names:
+        live[name].signal(signal.SIGSTOP)
     try:
         yield
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        for name in names:
+            live[name].signal(signal.SIGCONT)
 
 
 def test_one_of_each_part_is_killed_and_the_others_lose_and_double_nothing(live: Spread) -> None:
