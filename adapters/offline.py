@@ -12,8 +12,8 @@ from pathlib import Path
 
 from adapters.channels import Closes
 from adapters.client import HttpHub, pinned_context
-from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
-from adapters.member_folder import MEMBER_TOML, REQUEST_FILE
+from adapters.configuration import MEMBER_FILE, NodeConfig
+from adapters.member_folder import REQUEST_FILE
 from adapters.node import Node, directory_source, load_identity, make_channels
 from adapters.stick_carrier import Carrier
 from adapters.stick_hub import StickHub
@@ -27,6 +27,19 @@ from broker.directory.certificates import key_digest, make_request
 from broker.directory.joining import write_request
 from broker.files import make_private_folder, write_key, write_whole
 from schemas import load_catalogue
+
+CARRIER_TOML = """\
+# A carrier for member {member} of the network {network}: it takes sticks to the hub and back, signs
+# nothing and runs no node.
+# Paths are relative to this file.  `halong member join` writes the [hub] part and the directory.
+
+member = "{member}"
+network = "{network}"
+
+[keys]                           # made for this carrier alone; the key for notices is at the node and stays there
+tls = "keys/tls.pem"             # opens the connection to the hub
+certificate = "tls/member.pem"
+"""
 
 STICK_FOLDER = Path("stick")
 ANSWER_SECONDS = 60.0
@@ -113,7 +126,5 @@ def make_carrier(folder: Path, node: NodeConfig, now: int) -> bytes:
     make_private_folder(folder / "keys")
     write_key(folder / "keys/tls.pem", tls.to_pem())
     write_whole(folder / REQUEST_FILE, request)
-    text = MEMBER_TOML.format(member=me.id, network=node.network, region=me.regions[0].slug, health_port=0)
-    write_whole(folder / MEMBER_FILE, f"# A carrier: it has no key for notices, and runs no node.\n{text}")
-    load_node_config(folder)
+    write_whole(folder / MEMBER_FILE, CARRIER_TOML.format(member=me.id, network=node.network))
     return request
