@@ -41,26 +41,32 @@ async def test_an_address_that_does_not_answer_is_left_for_the_next_at_once_and_
 ) -> None:
     async with scripted(tmp_path) as dead:
         pass
-    async with scripted(tmp_path, *[answer("200 OK", STREAM)] * 2) as server:
-        async with addresses(server.client(), dead.port, server.port) as hub:
-            assert await ask(hub) == 7
-            assert await ask(hub) == 7
+    async with (
+        scripted(tmp_path, *[answer("200 OK", STREAM)] * 2) as server,
+        addresses(server.client(), dead.port, server.port) as hub,
+    ):
+        assert await ask(hub) == 7
+        assert await ask(hub) == 7
 
 
 async def test_what_one_process_does_not_answer_is_asked_of_another(tmp_path: Path) -> None:
-    async with scripted(tmp_path, ELSEWHERE, answer("200 OK", STREAM)) as server:
-        async with addresses(server.client(), server.port, server.port) as hub:
-            assert await ask(hub) == 7
+    async with (
+        scripted(tmp_path, ELSEWHERE, answer("200 OK", STREAM)) as server,
+        addresses(server.client(), server.port, server.port) as hub,
+    ):
+        assert await ask(hub) == 7
 
 
 async def test_an_address_that_cannot_answer_now_is_left_for_the_next_question(tmp_path: Path) -> None:
     async with scripted(tmp_path) as dead:
         pass
-    async with scripted(tmp_path, BUSY, answer("200 OK", STREAM)) as server:
-        async with addresses(server.client(), server.port, dead.port, server.port) as hub:
-            with pytest.raises(Unavailable):
-                await ask(hub)
-            assert await ask(hub) == 7
+    async with (
+        scripted(tmp_path, BUSY, answer("200 OK", STREAM)) as server,
+        addresses(server.client(), server.port, dead.port, server.port) as hub,
+    ):
+        with pytest.raises(Unavailable):
+            await ask(hub)
+        assert await ask(hub) == 7
 
 
 async def test_when_none_answers_it_is_said_once_all_were_asked(tmp_path: Path) -> None:
