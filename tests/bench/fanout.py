@@ -11,7 +11,7 @@ from broker.log import Partition, Record, Topic, open_log
 from broker.log.topics import hub_topics
 from broker.services.dispatcher import BATCH as AT_ONCE
 from tests.bench.measure import seconds_of
-from tests.bench.noting import Commits, NotingLog, run_until
+from tests.bench.noting import STEP_SECONDS, Commits, NotingLog, run_until
 from tests.bench.rows import Figure, Goal, Row
 from tests.bench.setting import BareFile, Setting, envelopes, signed_together
 from tests.world import World
@@ -96,13 +96,13 @@ async def _plain_kafka(url: str, results: Sequence[Sequence[Record]]) -> Commits
         bootstrap_servers=bootstrap, transactional_id=f"{prefix}.{GROUP}", linger_ms=0
     )
     commits = Commits()
-    async with consumer, producer:
+    async with asyncio.timeout(STEP_SECONDS), consumer, producer:
         consumer.assign([there])
         consumer.seek(there, 0)
         for each in results:
             taken = 0
             while taken < AT_ONCE:
-                found = await consumer.getmany(there, max_records=AT_ONCE - taken)
+                found = await consumer.getmany(there, timeout_ms=1_000, max_records=AT_ONCE - taken)
                 taken += sum(map(len, found.values()))
             async with producer.transaction():
                 await _send(producer, prefix, each)
