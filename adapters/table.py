@@ -9,8 +9,12 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
-from broker.core.errors import BadConfiguration
+from broker.core.errors import BadConfiguration, TooLarge
+
+MOST_ROW_CHARACTERS = 1 << 20
+"""Far more than a notice may say; without a bound one endless line would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,30 @@ class TableRow:
     number: int
     cells: dict[str, str]
     broken: bool
+
+
+class _Lines:
+    """The lines of a file, and of one row not more than a row may have."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._left = MOST_ROW_CHARACTERS
+
+    def next_row(self) -> None:
+        """Let another row begin."""
+        self._left = MOST_ROW_CHARACTERS
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield lines.
+
+        Raises:
+            TooLarge: A row is longer than any may be.
+        """
+        while line := self._file.readline(self._left + 1):
+            self._left -= len(line)
+            if self._left < 0:
+                raise TooLarge(f"a row of more than {MOST_ROW_CHARACTERS} characters")
+            yield line
 
 
 class CsvTable:
@@ -38,10 +66,13 @@ class CsvTable:
 
         Raises:
             BadConfiguration: There is none, or a name is there twice.
+            TooLarge: It is longer than any row may be.
         """
         with self.path.open(encoding=self._encoding, newline="") as file:
             try:
-                names = next(csv.reader(file, delimiter=self._delimiter), [])
+                names = next(csv.reader(_Lines(file), delimiter=self._delimiter), [])
+            except TooLarge as error:
+                raise self._too_long(1, error) from None
             except (csv.Error, UnicodeDecodeError):
                 raise self._unreadable(1) from None
         if not names:
@@ -63,20 +94,28 @@ class CsvTable:
 
         Raises:
             BadConfiguration: The file is not in the encoding, or no CSV, from some line on.
+            TooLarge: A row is longer than any may be.
         """
         names = self.columns()
         number = 1
         with self.path.open(encoding=self._encoding, newline="") as file:
-            reader = csv.reader(file, delimiter=self._delimiter, strict=True)
+            lines = _Lines(file)
+            reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
             try:
                 for cells in reader:
+                    lines.next_row()
                     if number > 1 and cells:
                         padded = cells + [""] * (len(names) - len(cells))
                         broken = len(cells) != len(names)
                         yield TableRow(number, dict(zip(names, padded, strict=False)), broken)
                     number += 1
+            except TooLarge as error:
+                raise self._too_long(number, error) from None
             except (csv.Error, UnicodeDecodeError):
                 raise self._unreadable(number) from None
+
+    def _too_long(self, number: int, error: TooLarge) -> TooLarge:
+        return TooLarge(f"{error} at row {number}", field=str(self.path))
 
     def _unreadable(self, number: int) -> BadConfiguration:
         return BadConfiguration(f"not readable as {self._encoding} CSV at row {number}", field=str(self.path))

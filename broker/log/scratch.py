@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Final, Self, overload
 
 TAIL_BYTES: Final = 64 << 10
-KEPT: Final = 16_384
+KEPT: Final = 4_096
 MOVED_AT_ONCE: Final = 512
-CACHE_KIB: Final = 8 << 10
+CACHE_KIB: Final = 4 << 10
 NUMBER_BYTES: Final = 8
 
 

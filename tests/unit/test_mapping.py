@@ -9,8 +9,8 @@ import pytest
 
 from adapters.map_file import parse_map
 from adapters.mapping import TableMap, Unusable
-from adapters.table import CsvTable
-from broker.core.errors import BadConfiguration
+from adapters.table import MOST_ROW_CHARACTERS, CsvTable
+from broker.core.errors import BadConfiguration, TooLarge
 
 NOW = 1_700_000_000_000
 
@@ -209,3 +209,34 @@ def test_a_list_of_nothing_is_left_out() -> None:
 
     assert "stops" not in convert(mapping, Via="").notice["notice"]
     assert convert(mapping, Via="SG").notice["notice"]["stops"] == [{"country": "SG"}]
+
+
+@pytest.mark.parametrize(
+    ("head", "part"),
+    [("", "a"), ("", "a,"), ("Id,Name\n", "a"), ("Id,Name\n", 'a,"b\n'), ("Id,Name\n", '"b\n"')],
+    ids=["header", "many headers", "one cell", "a cell that never closes", "cells over many lines"],
+)
+def test_a_row_without_an_end_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, head: str, part: str
+) -> None:
+    path = tmp_path / "endless.csv"
+    path.write_text(head + part * (2 * MOST_ROW_CHARACTERS // len(part)))
+    with pytest.raises((TooLarge, BadConfiguration), match="row"):
+        list(CsvTable(path))
+
+
+def test_a_line_of_gigabytes_costs_no_more_than_the_longest_row(tmp_path: Path) -> None:
+    path = tmp_path / "endless.csv"
+    path.write_text("Id,Name\n")
+    # Nearly all of it is a hole that takes no room on the disk.
+    with path.open("r+b") as file:
+        file.truncate(1 << 36)
+    with pytest.raises(TooLarge, match="at row 2"):
+        list(CsvTable(path))
+
+
+def test_rows_of_any_number_may_be_as_long_as_one_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    text = "x" * 100_000
+    path.write_text("A,B,C\n" + f"{text},{text},{text}\n" * 20)
+    assert [row.broken for row in CsvTable(path)] == [False] * 20
