@@ -36,7 +36,7 @@ CARRIER_TOML = """\
 member = "{member}"
 network = "{network}"
 
-[keys]                           # made for this carrier alone; the key for notices is at the node and stays there
+[keys]                           # made for this carrier alone; the key for notices stays at the node
 tls = "keys/tls.pem"             # opens the connection to the hub
 certificate = "tls/member.pem"
 """

@@ -131,3 +131,17 @@ def test_a_carrier_of_a_member_that_holds_another_key_is_not_admitted(
 
     listed = (tmp_path / "hub/directory/members/vn.toml").read_text()
     assert listed.count('use = "transport"') == 1
+
+
+def test_a_transport_key_that_was_revoked_does_not_come_back_with_an_old_request(
+    network: Terminal, tmp_path: Path
+) -> None:
+    assert network("member carrier carrier --dir vn").code == 0
+    assert network("hub admit carrier/join-request.json --dir hub --yes").code == 0
+    path = tmp_path / "hub/directory/members/vn.toml"
+    path.write_text(path.read_text() + 'revoked_at = 2026-01-01T00:00:00Z\nreason = "compromised"\n')
+
+    said = network("hub admit carrier/join-request.json --dir hub --yes")
+
+    assert said.code == Exit.USAGE
+    assert "does not count any more" in said.err

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from adapters.stick_carrier import STATE_FILE
 from adapters.stick_file import Head, Notices, open_stick, write_stick
@@ -151,6 +153,27 @@ async def test_a_feed_that_goes_on_on_another_stick_wants_the_one_before_first(t
         assert len(vn.files()) == 2
 
 
+async def test_a_stick_that_comes_after_a_later_one_is_not_handed_over(tmp_path: Path) -> None:
+    """The later one holds all that it holds; what goes back must answer the later one."""
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn = OfflineNode(world, "vn", tmp_path)
+        vn.enqueue()
+        older = vn.folder / "older.stick"
+        await vn.exports(older)
+        vn.enqueue()
+        await vn.exports()
+        await vn.carrier().take(vn.out)
+
+        with pytest.raises(BadStick) as refused:
+            await vn.carrier().take(older)
+
+        assert refused.value.field == "number"
+        await world.settle()
+        await vn.carrier().bring(vn.back, wait_seconds=0)
+        assert (await vn.imports()).proven == 2
+
+
 async def test_a_refused_notice_is_told_and_those_after_it_are_signed_again(tmp_path: Path) -> None:
     """The hub's clock stands at another place by then: one has expired on its way, the others have not."""
     async with World(tmp_path, "vn", "jp") as world:
@@ -280,7 +303,8 @@ async def _life(world: World, folder: Path, points: CrashPoints | None) -> Offli
     return vn
 
 
-async def test_node_and_carrier_may_die_at_every_call(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", [9, pytest.param(1, marks=pytest.mark.soak)])
+async def test_node_and_carrier_may_die_at_every_call(tmp_path: Path, stride: int) -> None:
     """Wherever it was cut, the same steps once more lose nothing and double nothing."""
     points = CrashPoints()
     async with World(tmp_path, "vn", "jp") as world:
@@ -294,7 +318,7 @@ async def test_node_and_carrier_may_die_at_every_call(tmp_path: Path) -> None:
         vn.close()
         (await _life(world, tmp_path / "quiet", points)).close()
         arrived = 1
-        for crash_at in range(1, len(points.passed) + 1, 3):
+        for crash_at in range(1, len(points.passed) + 1, stride):
             folder = tmp_path / f"cut{crash_at}"
             folder.mkdir()
             vn = OfflineNode(world, "vn", folder)
@@ -343,6 +367,22 @@ async def test_a_stick_that_is_not_whole_is_none(tmp_path: Path, change: Change)
 
         with pytest.raises(BadStick):
             await vn.imports()
+
+
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_bit_of_a_stick_can_be_turned_unnoticed(tmp_path: Path, place: float, bit: int) -> None:
+    path, whole = tmp_path / "a.stick", tmp_path / "whole.stick"
+    if not whole.exists():
+        with write_stick(whole) as write:
+            write(Head(kind="outbox", network="n", member="vn", conversation="c", number=1, after=0))
+            write(Notices("asia-pacific/main", [b"one", b"two"]))
+    data = bytearray(whole.read_bytes())
+    data[int(place * len(data))] ^= 1 << bit
+    path.write_bytes(bytes(data))
+
+    with pytest.raises(BadStick), open_stick(path, "outbox") as (_, lines):
+        list(lines)
 
 
 async def test_a_stick_is_taken_by_whom_it_is_for_alone(tmp_path: Path) -> None:
