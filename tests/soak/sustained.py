@@ -102,7 +102,7 @@ class Load:
         while (now := time.monotonic() - self._begun) < duration:
             self._publish(int(now * self._rate) - self._published)
             if now >= next_second:
-                self._look()
+                self._tell(self._look())
                 next_second += 1
             time.sleep(max(0.0, STEP_SECONDS - (time.monotonic() - self._begun - now)))
         self._publish(int(duration * self._rate) - self._published)
@@ -133,16 +133,19 @@ class Load:
             cpu={name: cpu_of(pid) for name, pid in pids.items()},
         )
         self.seconds.append(second)
-        self._tell(second)
         return second
 
     def _settle(self) -> float | None:
         """Return how long it took until nothing was left over, None if it took too long."""
         ended = time.monotonic()
+        next_second = ended - self._begun + 1
         while time.monotonic() - ended < LONGEST_SETTLE_SECONDS:
             now = self._look()
             assert not self._sender.refused(), "the publisher's node or the hub refused notices"
             owed = self._published * len(self._receivers)
+            if now.at >= next_second:
+                self._tell(now)
+                next_second = now.at + 1
             if now.proven == self._published and now.delivered == now.acknowledged == owed:
                 return time.monotonic() - ended
             time.sleep(STEP_SECONDS * 5)
@@ -156,8 +159,7 @@ class Load:
             for name in self._farm.services
         }
         latencies = [each for second in judged for each in second.latencies]
-        self._desk.close()
-        return Outcome(
+        outcome = Outcome(
             rate=self._rate,
             receivers=self._deployment.receivers,
             nodes=self._deployment.nodes,
@@ -170,6 +172,9 @@ class Load:
             p50=quantile(latencies, 0.5),
             p95=quantile(latencies, 0.95),
         )
+        for store in (self._desk, self._sender, *self._receivers):
+            store.close()
+        return outcome
 
 
 def drafts() -> Iterator[Draft]:

@@ -39,6 +39,10 @@ class NodeStore:
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
 
+    def close(self) -> None:
+        """Give back the file."""
+        self._connection.close()
+
     def number(self, sql: str, *values: object) -> int:
         """Return the one number that a query asks for, 0 for none."""
         ((found,),) = self._connection.execute(sql, values).fetchall()
