@@ -183,7 +183,7 @@ def open_stick(path: Path, kind: Literal["outbox", "feed"]) -> Iterator[tuple[He
     with path.open("rb") as file:
         lines = _whole(file)
         file.seek(0)
-        head = _decoded(file.readline(MOST_LINE_BYTES))
+        head = read_line(file.readline(MOST_LINE_BYTES))
         if not isinstance(head, Head):
             raise BadStick("it does not begin as a stick does", field="line 1")
         if head.kind != kind:
@@ -218,7 +218,7 @@ def _whole(file: BinaryIO) -> int:
         if lines:
             found.update(last)
         lines, last = lines + 1, line
-    end = _decoded(last) if last.endswith(b"\n") else None
+    end = read_line(last) if last.endswith(b"\n") else None
     if not isinstance(end, End):
         raise BadStick("it is cut: its last line is missing", field="end")
     if (end.lines, end.sha256) != (lines - 1, found.hexdigest()):
@@ -228,13 +228,18 @@ def _whole(file: BinaryIO) -> int:
 
 def _contents(file: BinaryIO, lines: int) -> Iterator[Content]:
     for number in range(2, lines):
-        line = _decoded(file.readline(MOST_LINE_BYTES))
+        line = read_line(file.readline(MOST_LINE_BYTES))
         if isinstance(line, Head | End):
             raise BadStick("a line that stands only at an end", field=f"line {number}")
         yield line
 
 
-def _decoded(line: bytes) -> Head | Content | End:
+def read_line(line: bytes) -> Head | Content | End:
+    """Return what a line says, whether or not it may stand there.
+
+    Raises:
+        BadStick: It is none.
+    """
     try:
         decoded: Head | Content | End = _DECODER.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -20,6 +20,7 @@ import msgspec
 from adapters.draft import Draft
 from adapters.inspecting import read_file
 from adapters.map_file import parse_map
+from adapters.stick_file import Asked, Head, Notices, read_line
 from broker.core import cbor, records, sign1
 from broker.core.agreement_text import parse_agreement
 from broker.core.catalogue import NoticeType
@@ -295,6 +296,9 @@ def _wire_targets() -> Iterator[Target]:
         yield Target(
             f"JSON {shape.__name__}", partial(_read, partial(read, shape=shape)), (msgspec.json.encode(each),)
         )
+    head = Head(kind="outbox", network=NETWORK, member="vn", conversation="00", number=1, after=0)
+    lines = (head, Notices("asia-pacific/main", [ENVELOPES[0]]), Asked(["00" * 32], ["asia-pacific/main"]))
+    yield Target("stick line", partial(_read, read_line), tuple(map(msgspec.json.encode, lines)))
 
 
 def _joining_targets() -> Iterator[Target]:
