@@ -140,6 +140,19 @@ class BoundedConnection(RequestHandler):
             self._deadline = None
 
 
+async def sent(request: web.Request, answer: web.Response) -> web.Response:
+    """Return an answer once the peer has taken most of it; cut the connection of one that does not."""
+    try:
+        async with asyncio.timeout(WRITE_SECONDS):
+            await answer.prepare(request)
+            await answer.write_eof()
+            await request.writer.drain()
+    except TimeoutError:
+        if isinstance(request.protocol, BoundedConnection):
+            request.protocol.abort()
+    return answer
+
+
 async def read_body(request: web.Request, seconds: float, most: int) -> bytes:
     """Return the body.
 

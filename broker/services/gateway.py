@@ -31,11 +31,15 @@ from broker.services.current import CurrentDirectory
 from broker.services.metrics import Metrics
 from broker.services.rate import Rate
 from broker.services.refusals import Refusals
+from broker.services.turns import Turns
 from broker.telemetry import logger_of
 
 MOST_NOTICES = 1024
 MOST_RECEIPTS = 256
 MOST_RECEIPT_BYTES = 64 << 10
+MOST_REQUESTS = 64
+"""Requests of one member whose turn may come: one is checked at a time, so that others come in between."""
+
 RECEIPTS_OF = "receipts of "
 """Before a member's id: receipts have a rate of their own, as high as that of notices."""
 
@@ -92,6 +96,7 @@ class Gateway:
         self._metrics = metrics
         self._rate = rate
         self._refused = refused
+        self._turns = Turns("requests", MOST_REQUESTS, at_once=1)
 
     async def publish(self, peer: str, envelopes: Sequence[bytes]) -> Outcomes:
         """Check envelopes that a member sends, and store those that pass; one outcome for each, in order.
@@ -101,18 +106,19 @@ class Gateway:
 
         Raises:
             TooLarge: There are too many in one request.
-            TooMany: The rate allows not even the first.
+            TooMany: The rate allows not even the first, or too many requests of the member are under way.
             LogUnavailable: Some may have been stored, some not; sending them again is harmless.
         """
         if len(envelopes) > MOST_NOTICES:
             raise TooLarge(
                 f"{len(envelopes)} notices, at most {MOST_NOTICES} go in one request", field="envelopes"
             )
-        request = _Request(peer, self._directory.value, self._clock.now())
-        for number, data in enumerate(envelopes):
-            if number % CHECKED_AT_ONCE == CHECKED_AT_ONCE - 1:
-                await asyncio.sleep(0)
-            self._attempt(request, data)
+        async with self._turns.of(peer):
+            request = _Request(peer, self._directory.value, self._clock.now())
+            for number, data in enumerate(envelopes):
+                if number % CHECKED_AT_ONCE == CHECKED_AT_ONCE - 1:
+                    await asyncio.sleep(0)
+                self._attempt(request, data)
         if request.records:
             await self._log.append(request.records)
             for record in request.records:
@@ -132,16 +138,17 @@ class Gateway:
             raise TooLarge(
                 f"{len(receipts)} receipts, at most {MOST_RECEIPTS} go in one request", field="receipts"
             )
-        directory, at = self._directory.value, self._clock.now()
-        records = []
-        for number, data in enumerate(receipts):
-            if number % CHECKED_AT_ONCE == CHECKED_AT_ONCE - 1:
-                await asyncio.sleep(0)
-            try:
-                records.append(self._receipt(peer, data, directory, at))
-            except Refused as refusal:
-                await self.refuse(refusals.Refused(peer, refusal.code, sha256(data).digest()))
-                raise type(refusal)(str(refusal), field=f"receipts[{number}]") from None
+        async with self._turns.of(peer):
+            directory, at = self._directory.value, self._clock.now()
+            records = []
+            for number, data in enumerate(receipts):
+                if number % CHECKED_AT_ONCE == CHECKED_AT_ONCE - 1:
+                    await asyncio.sleep(0)
+                try:
+                    records.append(self._receipt(peer, data, directory, at))
+                except Refused as refusal:
+                    await self.refuse(refusals.Refused(peer, refusal.code, sha256(data).digest()))
+                    raise type(refusal)(str(refusal), field=f"receipts[{number}]") from None
         if records:
             await self._log.append(records)
         self._metrics.receipts.inc(len(records))

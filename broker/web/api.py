@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from broker.bounded_http import read_body, read_json
+from broker.bounded_http import read_body, read_json, sent
 from broker.clock import Clock
 from broker.configuration import Limits
 from broker.core.errors import (
@@ -40,10 +40,11 @@ from broker.core.wire import (
 from broker.log import LogUnavailable
 from broker.services.current import CurrentDirectory
 from broker.services.gateway import Gateway
-from broker.services.inbox import MOST_ITEMS, Inbox
+from broker.services.inbox import MOST_ITEMS, MOST_POLLS, Inbox
 from broker.services.ledger import Ledger
 from broker.services.metrics import Metrics
 from broker.services.refusals import STRANGER, Refusals, Refused
+from broker.services.turns import Turns
 from broker.telemetry import logger_of
 from broker.web.connection import Connection, problem
 
@@ -51,8 +52,12 @@ T = TypeVar("T")
 Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MOST_REQUEST_BYTES = 16 << 20
-BODIES_AT_ONCE = 8
-"""Bodies of one member that may be on their way at once; each may hold `MOST_REQUEST_BYTES` of memory."""
+REQUESTS_AT_ONCE = 8
+"""Requests with a body that one member may have under way; each may hold `MOST_REQUEST_BYTES` of memory."""
+
+QUESTIONS = 64
+QUESTIONS_AT_ONCE = 4
+"""Questions about statements that one member may have under way, and that read the log at a time."""
 
 MOST_PLACE = 1 << 40
 FEED_ITEMS = 256
@@ -94,7 +99,9 @@ class Api:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._bodies: dict[str, int] = {}
+        self._requests = Turns("requests", REQUESTS_AT_ONCE)
+        self._questions = Turns("questions", QUESTIONS, QUESTIONS_AT_ONCE)
+        self._feeds = Turns("feeds", MOST_POLLS)
 
     def application(self) -> web.Application:
         """Return the application; paths of services that are not here say so."""
@@ -175,15 +182,17 @@ class Api:
     async def _publish(self, request: web.Request) -> web.Response:
         gateway = self._services.gateway
         assert gateway is not None
-        publication = await self._body(request, Publication)
-        return _json(await gateway.publish(request[MEMBER], publication.envelopes))
+        async with self._requests.of(request[MEMBER]):
+            publication = await self._body(request, Publication)
+            return _json(await gateway.publish(request[MEMBER], publication.envelopes))
 
     async def _receive(self, request: web.Request) -> web.Response:
         gateway = self._services.gateway
         assert gateway is not None
-        receipts = await self._body(request, Receipts)
-        await gateway.receive(request[MEMBER], receipts.receipts)
-        return web.Response(status=204)
+        async with self._requests.of(request[MEMBER]):
+            receipts = await self._body(request, Receipts)
+            await gateway.receive(request[MEMBER], receipts.receipts)
+            return web.Response(status=204)
 
     async def _body(self, request: web.Request, shape: type[T]) -> T:
         """Return the body in its shape.
@@ -191,19 +200,9 @@ class Api:
         Raises:
             NotCanonical: It is not of that shape, or compressed.
             TooLarge: It says that it is too large.
-            TooMany: The member has too many under way.
             Unavailable: It did not come in time.
         """
-        member = request[MEMBER]
-        if self._bodies.get(member, 0) >= BODIES_AT_ONCE:
-            raise TooMany(f"{BODIES_AT_ONCE} requests of this member are under way")
-        self._bodies[member] = self._bodies.get(member, 0) + 1
-        try:
-            body = await read_body(request, self._services.limits.body_seconds, MOST_REQUEST_BYTES)
-        finally:
-            self._bodies[member] -= 1
-            if not self._bodies[member]:
-                del self._bodies[member]
+        body = await read_body(request, self._services.limits.body_seconds, MOST_REQUEST_BYTES)
         return read_json(body, shape)
 
     # --- what members ask ---------------------------------------------------------------------------
@@ -211,25 +210,31 @@ class Api:
     async def _feed(self, request: web.Request) -> web.Response:
         inbox = self._services.inbox
         assert inbox is not None
-        await self._ledger(request)
-        feed = await inbox.feed(
-            request[MEMBER],
-            after=int(_number(request, "after", 0, MOST_PLACE)),
-            limit=max(1, int(_number(request, "limit", FEED_ITEMS, MOST_ITEMS))),
-            seconds=_number(request, "wait", 0, self._services.limits.poll_seconds),
-        )
-        return _json(feed)
+        # Until the member has taken the answer: one that asks and does not read must not fill the memory.
+        async with self._feeds.of(request[MEMBER]):
+            await self._ledger(request)
+            feed = await inbox.feed(
+                request[MEMBER],
+                after=int(_number(request, "after", 0, MOST_PLACE)),
+                limit=max(1, int(_number(request, "limit", FEED_ITEMS, MOST_ITEMS))),
+                seconds=_number(request, "wait", 0, self._services.limits.poll_seconds),
+            )
+            return await sent(request, _json(feed))
 
     async def _statement(self, request: web.Request) -> web.Response:
-        ledger = await self._ledger(request)
-        return _json(await self._status(ledger, request[MEMBER], request.match_info["id"]))
+        async with self._questions.of(request[MEMBER]):
+            ledger = await self._ledger(request)
+            return _json(await self._status(ledger, request[MEMBER], request.match_info["id"]))
 
     async def _statements(self, request: web.Request) -> web.Response:
-        asked = (await self._body(request, Statements)).statements
-        if len(asked) > MOST_REQUEST_STATEMENTS:
-            raise TooLarge(f"at most {MOST_REQUEST_STATEMENTS} statements in one request", field="statements")
-        ledger = await self._ledger(request)
-        return _json(Statuses([await self._status(ledger, request[MEMBER], each) for each in asked]))
+        async with self._requests.of(request[MEMBER]), self._questions.of(request[MEMBER]):
+            asked = (await self._body(request, Statements)).statements
+            if len(asked) > MOST_REQUEST_STATEMENTS:
+                raise TooLarge(
+                    f"at most {MOST_REQUEST_STATEMENTS} statements in one request", field="statements"
+                )
+            ledger = await self._ledger(request)
+            return _json(Statuses([await self._status(ledger, request[MEMBER], each) for each in asked]))
 
     async def _status(self, ledger: Ledger, member: str, id_: str) -> StatementStatus:
         statement = _id(id_)

@@ -484,7 +484,7 @@ async def test_a_member_has_a_bounded_number_of_bodies_under_way(tmp_path: Path)
         held = [await hub.connect("vn") for _ in range(8)]
         for _, writer in held:
             writer.write(b"POST /v1/notices HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000\r\n\r\n{")
-        await until(lambda: sum(hub.server._api._bodies.values()) == 8)
+        await until(lambda: hub.server._api._requests.present("vn") == 8)
 
         answer = await hub.ask("POST", "/v1/notices", b'{"envelopes": []}')
 
