@@ -36,6 +36,8 @@ from broker.core.records import decode
 
 FEEDBACK = "feedback"
 AT_ONCE = 256
+MOST_ROWS = 1_024
+"""So many rows are written in one step, or those of one notice: others wait meanwhile."""
 NEEDS_NO_ANSWER = frozenset({Act.RECALL, Act.CANCEL})
 
 
@@ -91,6 +93,7 @@ class FeedbackView:
         self._store = store
         self._member = member
         self._catalogue = catalogue
+        self._written = 0
         self._readers: dict[str, Callable[[bytes | int], None]] = {
             "delivery": self._read_delivery,
             "statement": self._read_statement,
@@ -100,15 +103,18 @@ class FeedbackView:
     # --- reading on -------------------------------------------------------------------------------------
 
     def read(self, limit: int = AT_ONCE) -> int:
-        """Take up some of what happened since, in one durable step, and return how much it was."""
+        """Take up some of what happened since, in one durable step, and return how much was found: 0 is all."""
         if self._store.row("SELECT 1 FROM unread LIMIT 1") is None:
             return 0
         with self._store.write():
             unread = self._store.rows("SELECT id, kind, key FROM unread ORDER BY id LIMIT ?", limit)
-            for _, kind, key in unread:
+            self._written = done = 0
+            for id_, kind, key in unread:
                 self._readers[kind](key)
-            if unread:
-                self._store.run("DELETE FROM unread WHERE id <= ?", unread[-1][0])
+                done = id_
+                if self._written >= MOST_ROWS:
+                    break
+            self._store.run("DELETE FROM unread WHERE id <= ?", done)
         return len(unread)
 
     def read_all(self) -> None:
@@ -176,6 +182,7 @@ class FeedbackView:
         self, header: Header, statement: bytes, receiver: str, delivery: bytes, grounds: Iterable[Ground],
         given_at: int, due_at: int | None,
     ) -> None:  # fmt: skip
+        self._written += 1
         self._store.run(
             "INSERT INTO shared (statement, receiver, originator, delivery, reference, notice_type, status,"
             " agreements, given_at, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
