@@ -1,0 +1,99 @@
+"""An operator who types the manual's commands, and a hub with two members to type them on."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from pathlib import Path
+
+from broker.demo.processes import Farm, free_port
+from tests.story.shell import Shell
+
+ROOT = Path(__file__).parents[2]
+AGREEMENT = ROOT / "broker/demo/scenario/agreements/jp-vn-2026.toml"
+SERVICES = ("halong hub --dir", "halong member --dir")
+PASSPHRASE = "five words that nobody guesses\n"
+PARCEL = """{
+  "type": "drug-parcel", "countries": ["JP", "VN"], "subjects": ["hs:8471"],
+  "notice": {"channel": "POST", "postal_item": "RN849807307VN"}
+}"""
+
+
+def section(name: str) -> list[str]:
+    """The commands of one section of the manual."""
+    page = (ROOT / "docs/operate.md").read_text()
+    text = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+    return [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+
+
+class Operator:
+    """Types the manual's commands; a folder that is moved away is one whose machine is lost."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+
+    def follows(self, name: str, vn: str = "vn") -> None:
+        """Type what a section says, for another member than vn if one is named."""
+        for line in (re.sub(r"\bvn\b", vn, each) for each in section(name)):
+            if line.startswith(SERVICES):
+                folder = line.split()[-1]
+                if self._runs(folder):
+                    continue
+                self.shell.run(line)
+            elif line.startswith("mkdir "):
+                (self.shell.folder / line.split()[1]).mkdir(exist_ok=True)
+            elif line.startswith("mv "):
+                self._moves(*line.split()[1:])
+            else:
+                self.shell.until(lambda line=line: self.shell(line).code == 0)  # type: ignore[misc]
+
+    def _moves(self, here: str, there: str) -> None:
+        """Lose the machine of a folder that is moved away; of which files are laid aside, end the process."""
+        name, inside, _ = here.partition("/")
+        service = self.shell.farm.services[name]
+        service.end() if inside else service.kill()
+        for path in self.shell.folder.glob(here):
+            path.rename(self.shell.folder / there / (path.name if inside else ""))
+
+    def _runs(self, folder: str) -> bool:
+        service = self.shell.farm.services.get(folder)
+        return service is not None and service.pid is not None
+
+    def publishes(self, count: int) -> None:
+        """Have vn publish the parcel so often."""
+        self.shell.ok("halong publish " + "parcel.json " * count + "--dir vn")
+
+    def arrived(self) -> int:
+        """Return how much jp received."""
+        return len(self.shell.ok("halong feed --dir jp --json -n 1000").json["items"])
+
+    def scrapes(self, name: str) -> dict[str, str]:
+        """Return the metrics of a process: each name, with the kind that it has."""
+        log = (self.shell.folder / name / "output.txt").read_text()
+        port = re.search(r"health 127\.0\.0\.1:(\d+)", log)
+        assert port is not None
+        with urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        return dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+
+    def loses(self, name: str) -> None:
+        """Lose the machine of a folder."""
+        self._moves(name, f"{name}.broken")
+
+
+def network(folder: Path, farm: Farm, log: str = "sqlite:///log.db") -> Shell:
+    """A hub, vn and jp under one agreement; nothing runs yet."""
+    shell = Shell(folder, farm)
+    listen = f"127.0.0.1:{free_port()}"
+    shell.ok(f"halong init hub hub --network halong-test --listen {listen} --health-port 0 --log {log}")
+    for member in ("vn", "jp"):
+        line = f"halong init member {member} --id {member} --region asia-pacific --network halong-test"
+        shell.ok(f"{line} --health-port 0 --name", f"Customs of {member}")
+        shell.ok(f"halong hub admit {member}/join-request.json --dir hub --yes")
+    shell.ok(f"halong hub agree {AGREEMENT} --dir hub --yes")
+    for member in ("vn", "jp"):
+        shell.ok(f"halong hub welcome {member} --dir hub")
+        shell.ok(f"halong member join hub/welcomes/{member}.json --dir {member} --yes")
+    (folder / "parcel.json").write_text(PARCEL)
+    (folder / "passphrase").write_text(PASSPHRASE)
+    return shell
