@@ -11,8 +11,8 @@ in headers), RFC 9162 section 2.1 (the tree of a batch); docs/formats.md, "Signa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from broker.core import cbor, records
 from broker.core.directory import Keyring, MemberKey
@@ -38,8 +38,7 @@ BATCH_TYPE = "application/halong-batch"
 RECEIPT_TYPE = "application/halong-receipt+avro"
 
 
-@dataclass(frozen=True, slots=True)
-class _Claims:
+class _Claims(NamedTuple):
     """What a signature says of itself beside its key."""
 
     media_type: str
@@ -76,6 +75,7 @@ def _of_header(header: Header, network: str) -> _Claims:
     return _Claims(HEADER_TYPE, header.originator, header.reference, network)
 
 
+@lru_cache(maxsize=1_024)
 def _of_batch(originator: str, size: int, network: str) -> _Claims:
     return _Claims(BATCH_TYPE, originator, f"halong:{originator}/batch/{size}", network)
 

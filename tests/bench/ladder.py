@@ -157,14 +157,15 @@ class _Climb:
 
     async def _decided(self, given: Sequence[bytes]) -> None:
         index, context = self._index()
+        headers = [read_envelope(each).header for each in given]
         async with self._world("m0") as world:
             fresh = signed_together(world, envelopes(world, self._count))
             async with self._rung("+ digests and values: the gateway"):
                 await self._publish(world, fresh)
             async with self._rung(f"+ decided for {deciding.MEMBERS} members"):
                 await self._publish(world, fresh)
-                for data in given:
-                    index.shares(read_envelope(data).header, context)
+                for header in headers:
+                    index.shares(header, context)
 
     def _index(self) -> tuple[Index, Context]:
         world = deciding.network(self._setting)
