@@ -56,7 +56,7 @@ async def test_what_is_too_much_is_refused_at_once_and_room_is_given_back() -> N
 
 @pytest.mark.sockets
 async def test_a_member_that_floods_has_no_more_of_the_gateway_than_another(tmp_path: Path) -> None:
-    """While the other's one notice is under way, a request or two of the flood are checked, not all of them."""
+    """While the other's one notice is under way, a request or two of the flood are checked, not all."""
     async with served(tmp_path, "vn", "jp") as hub:
         world = hub.world
         world.agree("jp", "vn")
