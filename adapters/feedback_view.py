@@ -103,7 +103,7 @@ class FeedbackView:
     # --- reading on -------------------------------------------------------------------------------------
 
     def read(self, limit: int = AT_ONCE) -> int:
-        """Take up some of what happened since, in one durable step, and return how much was found: 0 is all."""
+        """Take up some of what happened since, in one durable step; return how much was found."""
         if self._store.row("SELECT 1 FROM unread LIMIT 1") is None:
             return 0
         with self._store.write():
@@ -202,7 +202,8 @@ class FeedbackView:
 
     def _answered(self, statement: bytes, receiver: str, source: str, outcome: str | None, at: int) -> None:
         self._store.run(
-            "INSERT INTO answers VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO answers (statement, receiver, source, outcome, at) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
             statement, receiver, source, outcome, at,
         )  # fmt: skip
         self._settle(statement, receiver)
@@ -212,7 +213,7 @@ class FeedbackView:
         of = "FROM answers a WHERE a.statement = shared.statement AND a.receiver = shared.receiver"
         self._store.run(
             f"UPDATE shared SET answered_at = (SELECT min(a.at) {of}),"  # noqa: S608 (our own text)
-            f" outcome = (SELECT a.outcome {of} ORDER BY a.at DESC, a.source DESC LIMIT 1)"
+            f" outcome = (SELECT a.outcome {of} ORDER BY a.number DESC LIMIT 1)"
             " WHERE statement = ? AND receiver = ?",
             statement, receiver,
         )  # fmt: skip
@@ -279,7 +280,7 @@ class FeedbackView:
         """Return the feedback that we got on what we sent, or gave on what we got; the latest first."""
         rows = self._store.rows(
             "SELECT a.statement, a.receiver, a.outcome, a.at FROM answers a"
-            " WHERE (a.receiver = ?) = ? ORDER BY a.at DESC, a.source DESC LIMIT ?",
+            " WHERE (a.receiver = ?) = ? ORDER BY a.number DESC LIMIT ?",
             self._member, int(not to_us), limit,
         )  # fmt: skip
         return [

@@ -174,14 +174,14 @@ CREATE INDEX shared_by_delivery ON shared (delivery);
 CREATE INDEX shared_by_time ON shared (given_at);
 
 CREATE TABLE answers (
+    number INTEGER PRIMARY KEY,
     statement BLOB NOT NULL,
     receiver TEXT NOT NULL,
     source TEXT NOT NULL,
     outcome TEXT,
     at INTEGER NOT NULL,
-    PRIMARY KEY (statement, receiver, source)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX answers_by_time ON answers (at);
+    UNIQUE (statement, receiver, source)
+) STRICT;
 
 CREATE TABLE watched (
     draft INTEGER PRIMARY KEY REFERENCES drafts (id),
