@@ -16,13 +16,14 @@ the same files.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from adapters.channels import Channel, Item
 from adapters.channels.folder import FolderChannel
+from adapters.channels.terms import Terms
 from adapters.draft import Draft
 from adapters.hub import Hub
 from adapters.identity import Identity
@@ -200,6 +201,7 @@ class TestNode:
         points: Where it dies.
         channels: Instead of the one folder.
         catalogue: Instead of the hub's.
+        terms: What channels are allowed, by their names.
     """
 
     __test__ = False
@@ -214,6 +216,7 @@ class TestNode:
         points: CrashPoints | None = None,
         channels: Sequence[Channel] | None = None,
         catalogue: Catalogue | None = None,
+        terms: Mapping[str, Terms] | None = None,
     ) -> None:
         self.world = world
         self.member = member
@@ -246,6 +249,7 @@ class TestNode:
             world.log_signer.vkey,
             world.clock,
             Patience(self._moved_on),
+            terms,
         )
         self.outgoing = Outgoing(self.store)
         self.incoming = Incoming(self.store)

@@ -92,6 +92,9 @@ class KafkaChannel:
             )
             for item in items
         ]
+        for future in sent:
+            # After the first that failed nobody asks for the others.
+            future.add_done_callback(_hear)
         # A commit ignores what could not be sent: it must be heard before.
         for future in sent:
             await self._bounded(future)
@@ -195,6 +198,12 @@ def _headers(item: Item) -> list[tuple[str, bytes]]:
         ("halong-status", header.status.name.encode()),
         ("halong-tlp", header.tlp.name.encode()),
     ]
+
+
+def _hear(future: asyncio.Future[Any]) -> None:
+    """Take note of how a future ended, so that the loop does not report it as unheard."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def _finish(stopping: Awaitable[None]) -> bool:

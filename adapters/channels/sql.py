@@ -19,6 +19,7 @@ from broker.core.records import encode
 
 COLUMNS = (
     ("delivery", "text PRIMARY KEY"),
+    ("number", "bigint NOT NULL"),
     ("reference", "text NOT NULL"),
     ("statement", "text NOT NULL"),
     ("type", "text NOT NULL"),
@@ -38,7 +39,8 @@ COLUMNS = (
     ("shown", "{json} NOT NULL"),
     ("envelope", "{bytes} NOT NULL"),
 )
-"""Names and types; `notice` has the fields alone, `shown` all that the folder's JSON has."""
+"""Names and types.  `number` grows from row to row, in the order of their commits; `notice` has the fields
+alone, `shown` all that the folder's JSON has."""
 
 PLACE_COLUMNS = (
     ("channel", "text PRIMARY KEY"),
@@ -71,6 +73,7 @@ def row_of(item: Item) -> tuple[Any, ...]:
     object_ = shown(item)
     return (
         item.id.hex(),
+        item.number,
         item.notice.reference,
         item.notice.statement.hex(),
         header.notice_type,

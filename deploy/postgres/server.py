@@ -145,6 +145,8 @@ class PostgresServer:
             with contextlib.suppress(OSError):
                 self._guard.stdin.close()
             self._guard.wait(STOP_SECONDS)
+            if self._guard.stdout is not None:
+                self._guard.stdout.close()
             self._guard = None
 
     def kill(self) -> None:
