@@ -49,7 +49,7 @@ class Scratch:
 
     def numbers(self, kept: int = 1024) -> Numbers:
         """Return an empty list that only grows; the last `kept` numbers, or twice as many, are in memory."""
-        return Numbers(self.column(kept * NUMBER_BYTES))
+        return Numbers(self, kept)
 
     def map(self, kept: int = KEPT) -> Map:
         """Return an empty map; the last `kept` entries that were put are in memory."""
@@ -103,24 +103,20 @@ class Scratch:
 
 
 class Column:
-    """Bytes that only grow; reads as a `bytearray` does by slices without steps."""
+    """Bytes that only grow; reads as a `bytearray` does by slices from one place on to another."""
 
-    __slots__ = ("_chunks", "_scratch", "_size", "_tail")
+    __slots__ = ("_chunks", "_first", "_scratch", "_size", "_tail")
 
     def __init__(self, scratch: Scratch, tail_bytes: int) -> None:
         self._scratch = scratch
         self._size = tail_bytes
         self._chunks = array("q")
+        self._first = 0  # where the part begins that is in memory
         self._tail = bytearray()
-
-    @property
-    def in_memory_from(self) -> int:
-        """Where the part begins that is in memory."""
-        return len(self._chunks) * self._size
 
     def __len__(self) -> int:
         """How many bytes there are."""
-        return self.in_memory_from + len(self._tail)
+        return self._first + len(self._tail)
 
     def __iadd__(self, data: bytes) -> Self:
         """Add bytes at the end."""
@@ -131,37 +127,39 @@ class Column:
             except OSError:
                 break
             del self._tail[: self._size]
+            self._first += self._size
         return self
 
-    def __getitem__(self, where: slice) -> bytes:
+    def __getitem__(self, where: slice) -> bytes | bytearray:
         """Return the bytes in a slice."""
-        start, stop, _ = where.indices(len(self))
-        stop = max(start, stop)
-        first = self.in_memory_from
+        first, start, stop = self._first, where.start, where.stop
         if start >= first:
-            return bytes(self._tail[start - first : stop - first])
-        parts = []
+            return self._tail[start - first : max(stop, start) - first]
+        parts: list[bytes | bytearray] = []
         while start < min(stop, first):
             chunk, at = divmod(start, self._size)
             count = min(self._size - at, stop - start)
             parts.append(self._scratch.read(self._chunks[chunk] + at, count))
             start += count
         if stop > first:
-            parts.append(bytes(self._tail[: stop - first]))
+            parts.append(self._tail[: stop - first])
         return b"".join(parts)
 
 
 class Numbers(Sequence[int]):
-    """Numbers of 64 bits, one after the other."""
+    """Numbers of 64 bits that only grow in number."""
 
-    __slots__ = ("_column",)
+    __slots__ = ("_chunks", "_kept", "_scratch", "_tail")
 
-    def __init__(self, column: Column) -> None:
-        self._column = column
+    def __init__(self, scratch: Scratch, kept: int) -> None:
+        self._scratch = scratch
+        self._kept = kept
+        self._chunks = array("q")
+        self._tail = array("q")
 
     def __len__(self) -> int:
         """How many there are."""
-        return len(self._column) // NUMBER_BYTES
+        return len(self._chunks) * self._kept + len(self._tail)
 
     @overload
     def __getitem__(self, at: int) -> int: ...
@@ -173,21 +171,30 @@ class Numbers(Sequence[int]):
         """Return one of them, or some."""
         if isinstance(at, slice):
             return [self[each] for each in range(*at.indices(len(self)))]
-        if not 0 <= at < len(self):
+        chunk, place = divmod(at, self._kept)
+        if 0 <= chunk < len(self._chunks):
+            data = self._scratch.read(self._chunks[chunk] + place * NUMBER_BYTES, NUMBER_BYTES)
+            return array("q", data)[0]
+        if at < 0:
             raise IndexError(at)
-        start = at * NUMBER_BYTES
-        return int.from_bytes(self._column[start : start + NUMBER_BYTES], "little", signed=True)
+        return self._tail[at - len(self._chunks) * self._kept]
 
     def append(self, number: int) -> None:
         """Add one."""
-        self._column += number.to_bytes(NUMBER_BYTES, "little", signed=True)
+        self._tail.append(number)
+        while len(self._tail) >= 2 * self._kept:
+            try:
+                self._chunks.append(self._scratch.write(self._tail[: self._kept].tobytes()))
+            except OSError:
+                break
+            del self._tail[: self._kept]
 
     def place_of(self, number: int) -> int:
         """Return where a number is, or would be, of numbers that ascend."""
-        first = self._column.in_memory_from // NUMBER_BYTES
+        first = len(self._chunks) * self._kept
         # Nearly always it is among the last: those need no disk.
-        if first < len(self) and self[first] <= number:
-            return bisect_left(self, number, first)
+        if not first or self._tail[0] <= number:
+            return first + bisect_left(self._tail, number)
         return bisect_left(self, number, 0, first)
 
 

@@ -35,7 +35,7 @@ class _Inbox:
 
     def next_id(self) -> bytes | None:
         """Return the first delivery that may have no receipt."""
-        return self.ids[self.done * ID_BYTES : (self.done + 1) * ID_BYTES] or None
+        return bytes(self.ids[self.done * ID_BYTES : (self.done + 1) * ID_BYTES]) or None
 
 
 class Pace:

@@ -95,7 +95,7 @@ def test_a_full_disk_costs_memory_and_no_answer(tmp_path: Path) -> None:
         for key, value in plain.items():
             column += key
             found.put(key, value)
-        assert column[:] == b"".join(plain)
+        assert column[0 : len(column)] == b"".join(plain)
         assert {key: found.get(key) for key in plain} == plain
     # There is room again: what waited is written.
     column += b""
@@ -104,7 +104,7 @@ def test_a_full_disk_costs_memory_and_no_answer(tmp_path: Path) -> None:
         found.put(b"%d" % number, b"")
     assert len(column._tail) < 32
     assert len(found._recent) < 2 * scratch.MOVED_AT_ONCE
-    assert column[:] == b"".join(plain)
+    assert column[0 : len(column)] == b"".join(plain)
     assert {key: found.get(key) for key in plain} == plain
 
 
