@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from broker.core.avro_types import Mismatch, Type, read_long, write_long
+from broker.core.avro_types import Mismatch, Type, read_long, varint
 
 GIVES_UP = (LookupError, TypeError, ValueError)
 """What the code raises for everything that it leaves to the careful functions."""
@@ -66,7 +66,7 @@ class _Maker(ABC):
 
     def __init__(self) -> None:
         self._known: dict[str, Any] = {"Mismatch": Mismatch, "read_size": read_size}
-        self._known |= {"read_long": read_long, "write_long": write_long}
+        self._known |= {"read_long": read_long, "varint": varint}
         self._functions: dict[int, str] = {}
         self._lines: list[str] = []
         self._names = 0
@@ -106,7 +106,7 @@ def _size(of: str) -> list[str]:
         f"size = {of}",
         f"if size < {_ONE_BYTE}: out.append(size << 1)",
         f"elif size < {_TWO_BYTES}: out.append((size << 1) & 127 | 128); out.append(size >> 6)",
-        "else: write_long(out, size)",
+        "else: out += varint(size)",
     ]
 
 
@@ -227,7 +227,7 @@ class _Writer(_Maker):
                 return [
                     f"if type({part}) is not int or not {low} <= {part} <= {high}: raise Mismatch('number')",
                     f"if 0 <= {part} < {_ONE_BYTE}: out.append({part} << 1)",
-                    f"else: write_long(out, {part})",
+                    f"else: out += varint({part})",
                 ]
             case ("bytes",):
                 return self._bytes(part)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -72,13 +73,21 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
     return (value >> 1) ^ -(value & 1), at
 
 
-def write_long(out: bytearray, value: int) -> None:
-    """Append a zig-zag varint; the caller has checked the range."""
+@lru_cache(maxsize=4_096)  # times and lengths repeat: a batch is decided at one time
+def varint(value: int) -> bytes:
+    """Return a zig-zag varint; the caller has checked the range."""
     value = (value << 1) ^ (value >> 63)
+    out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
         value >>= 7
     out.append(value)
+    return bytes(out)
+
+
+def write_long(out: bytearray, value: int) -> None:
+    """Append a zig-zag varint; the caller has checked the range."""
+    out += varint(value)
 
 
 def number(low: int, high: int) -> Type:
