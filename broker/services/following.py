@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
+from typing import TypeAlias
 
-from broker.log import Batch, Log, Partition, Stored
+from broker.log import Batch, Log, LogUnavailable, Partition, Stored
 
 READ_AT_ONCE = 1024
+NEAR = 8
+"""Records so near to one another are read at once, with what lies between them."""
+
+Place: TypeAlias = tuple[Partition, int]
+"""A partition, and the offset of a record in it."""
 
 
 def batches(
@@ -35,3 +41,27 @@ class Tail:
                 return
             self.next = found[-1].offset + 1
             yield found
+
+
+async def read_places(log: Log, places: Collection[Place]) -> Mapping[Place, bytes]:
+    """Return the values of records that are known to be there.
+
+    Raises:
+        LogUnavailable: The log did not answer, or one is not there.
+    """
+    values: dict[Place, bytes] = {}
+    ordered = sorted(places)
+    for at, (partition, start) in enumerate(ordered):
+        if (partition, start) in values:
+            continue
+        end = start
+        for other, offset in ordered[at + 1 :]:
+            if other != partition or offset > end + NEAR:
+                break
+            end = offset
+        # What a read leaves out, because it would be too large, is what the next place asks for.
+        for stored in await log.read(partition, start, end - start + 1):
+            values[partition, stored.offset] = stored.value
+        if (partition, start) not in values:
+            raise LogUnavailable("a record that was there is not", field=partition.topic)
+    return values

@@ -8,7 +8,7 @@ A hub knows millions of statements: what is not recent is on disk (`broker.log.s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -29,11 +29,11 @@ from broker.core.model import (
 )
 from broker.core.records import decode, unframe, unframed
 from broker.core.wire import Inclusion, StatementStatus, StreamPosition
-from broker.log import Log, LogUnavailable, Partition
+from broker.log import Log, Partition
 from broker.log.scratch import Scratch
 from broker.log.topics import DECISIONS, DISPATCH_STATE, RECEIPTS, REFUSALS
 from broker.services.dispatch_state import read_last_of_stream
-from broker.services.following import Tail
+from broker.services.following import Place, Tail, read_places
 from broker.services.pace import Pace
 
 STATEMENT_LEAF = 1
@@ -141,20 +141,41 @@ class Statements:
             NotYours: It is another member's.
             LogUnavailable: The log did not answer.
         """
-        known = self._find(statement)
+        (found,) = await self.statuses(member, [statement])
+        if isinstance(found, NotYours):
+            raise found
+        return found
+
+    async def statuses(self, member: str, statements: Sequence[bytes]) -> list[StatementStatus | NotYours]:
+        """Return the same of several, in their order; that one is another member's is a value.
+
+        Raises:
+            LogUnavailable: The log did not answer.
+        """
+        known = [self._find(statement) for statement in statements]
+        places = {self._place(each) for each in known if each.leaf != NONE}
+        places |= {(self._decisions.partition, each.decision) for each in known if each.decision != NONE}
+        values = await read_places(self._log, places)
+        return [
+            self._status(member, statement, each, values)
+            for statement, each in zip(statements, known, strict=True)
+        ]
+
+    def _status(
+        self, member: str, statement: bytes, known: Known, values: Mapping[Place, bytes]
+    ) -> StatementStatus | NotYours:
         if known.leaf == NONE:
             return StatementStatus(statement.hex(), "", durable=False, decided=False)
-        header = await self._header(known)
+        header = decode(Header, unframe(Envelope, values[self._place(known)]).header)
         if header.originator != member:
-            raise NotYours("the statement is another member's", field="statement")
+            return NotYours("the statement is another member's", field="statement")
         checkpoint = self._published.published
         size = checkpoint.size if checkpoint is not None else 0
-        statement_inclusion = self._published.inclusion(known.leaf, size)
         decision, decision_inclusion = None, None
         if known.decision != NONE:
-            partition, offset = self._decisions.partition, known.decision
-            decision_inclusion = self._published.inclusion(self._published.leaf_of(partition, offset), size)
-            decision = unframed(Decision, await self._value(partition, offset))
+            place = self._decisions.partition, known.decision
+            decision_inclusion = self._published.inclusion(self._published.leaf_of(*place), size)
+            decision = unframed(Decision, values[place])
         refused = known.refused if decision is None else None
         return StatementStatus(
             statement=statement.hex(),
@@ -165,21 +186,14 @@ class Statements:
             deliveries=known.shares,
             receipts={event.name.lower(): known.events[event] for event in Event if known.events[event]},
             decision=decision,
-            statement_inclusion=statement_inclusion,
+            statement_inclusion=self._published.inclusion(known.leaf, size),
             decision_inclusion=decision_inclusion,
             checkpoint=checkpoint.note if checkpoint is not None else None,
             last=self.stream(member, header.region, header.stream) if refused is not None else None,
         )
 
-    async def _header(self, known: Known) -> Header:
-        partition = self._partitions[known.partition]
-        return decode(Header, unframe(Envelope, await self._value(partition, known.offset)).header)
-
-    async def _value(self, partition: Partition, offset: int) -> bytes:
-        found = await self._log.read(partition, offset, 1)
-        if not found or found[0].offset != offset:
-            raise LogUnavailable("a record that was there is not", field=partition.topic)
-        return found[0].value
+    def _place(self, known: Known) -> Place:
+        return self._partitions[known.partition], known.offset
 
     async def _read_decisions(self, end: int) -> None:
         async for found in self._decisions.more(end):

@@ -6,7 +6,7 @@ status an error has.  What is answered is the services' business.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -223,8 +223,8 @@ class Api:
 
     async def _statement(self, request: web.Request) -> web.Response:
         async with self._questions.of(request[MEMBER]):
-            ledger = await self._ledger(request)
-            return _json(await self._status(ledger, request[MEMBER], request.match_info["id"]))
+            (status,) = await self._statuses(request, [request.match_info["id"]])
+            return _json(status)
 
     async def _statements(self, request: web.Request) -> web.Response:
         async with self._requests.of(request[MEMBER]), self._questions.of(request[MEMBER]):
@@ -233,16 +233,17 @@ class Api:
                 raise TooLarge(
                     f"at most {MOST_REQUEST_STATEMENTS} statements in one request", field="statements"
                 )
-            ledger = await self._ledger(request)
-            return _json(Statuses([await self._status(ledger, request[MEMBER], each) for each in asked]))
+            return _json(Statuses(await self._statuses(request, asked)))
 
-    async def _status(self, ledger: Ledger, member: str, id_: str) -> StatementStatus:
-        statement = _id(id_)
-        try:
-            return await ledger.statements.status(member, statement)
-        except NotYours as error:
-            await self._record(Refused(member, error.code, statement, statement))
-            raise
+    async def _statuses(self, request: web.Request, asked: Sequence[str]) -> list[StatementStatus]:
+        ledger, ids, member = await self._ledger(request), [_id(each) for each in asked], request[MEMBER]
+        told = []
+        for id_, status in zip(ids, await ledger.statements.statuses(member, ids), strict=True):
+            if isinstance(status, NotYours):
+                await self._record(Refused(member, status.code, id_, id_))
+                raise status
+            told.append(status)
+        return told
 
     async def _stream(self, request: web.Request) -> web.Response:
         ledger = await self._ledger(request)
