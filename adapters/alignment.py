@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from adapters.equipment import Equipment
 from adapters.outgoing import Statement
+from adapters.recovery import Recovery
 from broker.core.errors import Unavailable
 from broker.core.model import Region
 from broker.core.wire import StreamPosition
@@ -18,9 +19,11 @@ class Alignment:
 
     Args:
         equipment: What the node works with.
+        recovery: Finds what of the waiting drafts was said by a later state of this store.
     """
 
-    def __init__(self, equipment: Equipment) -> None:
+    def __init__(self, equipment: Equipment, recovery: Recovery) -> None:
+        self._recovery = recovery
         self._outgoing = equipment.outgoing
         self._hub = equipment.hub
         self._clock = equipment.clock
@@ -71,14 +74,12 @@ class Alignment:
 
     async def _admit_what_was(self, region: Region, last: bytes) -> None:
         """Find what of the stream the hub admitted: a store that was set back would say it once more."""
-        live = self._outgoing.live(self._outgoing.stream(region))
-        if not live:
-            return
         # What came before the last statement is told once that one is told: leaves and decisions keep
         # the order of the stream.
         status = await self._hub.statement(last)
         if status is None or not status.decided:
             raise Unavailable("the hub does not tell yet what it admitted", field="statement")
+        live = self._outgoing.live(self._outgoing.stream(region))
         # Each follows the one before it, so the first few are admitted and the others are not.
         admitted, end = 0, len(live)
         while admitted < end:
@@ -90,6 +91,8 @@ class Alignment:
                 end = middle
         if admitted:
             self._outgoing.admit_through(live[admitted - 1], self._clock.now())
+        if admitted == len(live):
+            await self._recovery.recognise(region)
 
     def _leave(self, region: Region, code: str) -> None:
         left = self._outgoing.stream(region)

@@ -194,7 +194,9 @@ class Confirmed:
     wider: tuple[str, ...]
 
 
-def check_statement(status: StatementStatus, envelope: Envelope, key: bytes, tree: TreeHead) -> Decision:
+def check_statement(
+    status: StatementStatus, envelope: Envelope, key: bytes, tree: TreeHead, *, sent: bool = True
+) -> Decision:
     """Return the hub's decision about our statement, if the log contains both.
 
     Args:
@@ -202,6 +204,7 @@ def check_statement(status: StatementStatus, envelope: Envelope, key: bytes, tre
         envelope: What we sent.
         key: The id of the key by which we signed it.
         tree: The tree of the answer's checkpoint.
+        sent: The envelope has the signature under which it was sent.
 
     Raises:
         BadProof: The log contains one of them not, or the decision is about something else.
@@ -218,7 +221,7 @@ def check_statement(status: StatementStatus, envelope: Envelope, key: bytes, tre
     # 3. It is about our statement, as we signed it: the same signature, by the same key.
     if decision.statement != statement:
         raise BadProof("the decision is about another statement", field="statement")
-    if decision.signature != sha256(envelope.signature).digest():
+    if sent and decision.signature != sha256(envelope.signature).digest():
         raise BadProof("the decision is about another signature", field="signature")
     if decision.key != key:
         raise BadProof("the decision names another key", field="key")

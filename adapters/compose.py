@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from adapters.draft import Draft
+from adapters.salts import Salt
 from broker.core.agreements import Context, Reference, Share
 from broker.core.catalogue import Catalogue
 from broker.core.errors import AddresseeUnreached, SealingRequired
@@ -35,6 +36,11 @@ class Composed:
         return replace(self.header, stream=stream, sequence=sequence, previous=previous)
 
 
+def fresh(_slot: Slot, _value: bytes) -> bytes:
+    """Return a salt that nobody can tell again."""
+    return new_salt()
+
+
 def compose(
     draft: Draft,
     member: str,
@@ -44,8 +50,9 @@ def compose(
     *,
     issued_at: int,
     now: int,
+    salt: Salt = fresh,
 ) -> Composed:
-    """Return the draft as `member` would sign it now; fresh salts every time.
+    """Return the draft as `member` would sign it now.
 
     Args:
         draft: What the author means.
@@ -55,6 +62,7 @@ def compose(
         references: What the node knows of the statements that a header refers to, as of a time.
         issued_at: When the author queued it.
         now: The time.
+        salt: Returns the salt of a slot with its value; a fresh one every time if it is not given.
 
     Raises:
         UnknownType: The catalogue has the type no more.
@@ -69,7 +77,7 @@ def compose(
     # 1. The content is what its type says.
     notice_type = catalogue.current(draft.notice_type)
     values = notice_type.encode_slots(draft.values(notice_type))
-    disclosures = tuple(disclose(slot, values[slot], new_salt()) for slot in Slot)
+    disclosures = tuple(disclose(slot, values[slot], salt(slot, values[slot])) for slot in Slot)
     # 2. The header keeps the rules.
     header = draft.header(
         originator=member,

@@ -20,6 +20,7 @@ from adapters.equipment import Equipment
 from adapters.hub import plain
 from adapters.outgoing import RENUMBER, SEND_AGAIN, SIGN_AGAIN, Statement, code_to_keep
 from adapters.proving import Proving
+from adapters.recovery import Recovery
 from adapters.signing import AT_ONCE, Signing
 from broker.core.errors import Refused, TooMany, Unavailable
 from broker.core.model import Region
@@ -46,8 +47,8 @@ class Outbox:
         self._clock = equipment.clock
         self._patience = equipment.patience
         self._alarms = equipment.alarms
-        self._alignment = Alignment(equipment)
         self._signing = Signing(equipment)
+        self._alignment = Alignment(equipment, Recovery(equipment, self._signing))
         self._proving = Proving(equipment, self._alignment)
 
     async def run(self) -> None:

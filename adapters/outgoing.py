@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from adapters.draft import Draft
+from adapters.salts import ensure_key
 from adapters.store import Store
 from broker.core.errors import error_of
 from broker.core.model import Region
@@ -85,6 +86,7 @@ class Outgoing:
     def enqueue(self, drafts: Iterable[Draft], at: int) -> list[int | None]:
         """Queue drafts in one durable step; return their ids, None for a source that is known already."""
         with self._store.write():
+            ensure_key(self._store)
             return [
                 self._store.insert(
                     "INSERT INTO drafts (source, region, draft, queued_at) VALUES (?, ?, ?, ?)"
@@ -211,6 +213,16 @@ class Outgoing:
                 "UPDATE drafts SET state = 'signed', code = NULL, field = NULL WHERE id = ?",
                 [(each.draft,) for each in statements],
             )
+
+    def recover(self, statement: Statement, decision: bytes, at: int) -> None:
+        """Record that a waiting draft was signed by a later state of this store, and is proven."""
+        with self._store.write():
+            self._store.run(
+                "UPDATE streams SET reserved = max(reserved, ?) WHERE region = ? AND name = ?",
+                statement.sequence, int(statement.region), statement.stream,
+            )  # fmt: skip
+            self.keep([statement])
+            self.prove(statement, decision, at)
 
     # --- what became of them ----------------------------------------------------------------------
 

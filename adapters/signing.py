@@ -8,13 +8,15 @@ in `outbox`, whether a draft may be signed in `compose`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from adapters.compose import Composed, compose
 from adapters.equipment import Equipment
-from adapters.outgoing import SEND_AGAIN, Queued, Statement
+from adapters.outgoing import SEND_AGAIN, Queued, Statement, Stream
+from adapters.salts import Salts
 from broker.core.errors import Refused
 from broker.core.limits import MOST_BATCH
-from broker.core.model import Envelope, Region
+from broker.core.model import Envelope, Header, Region
 from broker.core.records import encode, statement_id
 from broker.core.signing import sign_batch
 from broker.telemetry import logger_of
@@ -45,6 +47,7 @@ class Signing:
         self._identity = equipment.identity
         self._clock = equipment.clock
         self._alarms = equipment.alarms
+        self._salts = Salts(equipment.store)
 
     async def sign(self, region: Region) -> list[Statement]:
         """Sign what waits in a region and keep it; refuse what cannot be signed.
@@ -59,34 +62,60 @@ class Signing:
         # Reserved durably before anything is signed: after a crash in between the numbers are
         # skipped, and no number is ever signed twice.
         first = self._outgoing.reserve(stream, len(composed))
-        previous = self._outgoing.tip(stream)
-        headers, encoded = [], []
-        for sequence, (_, each) in enumerate(composed, start=first):
-            header = each.numbered(stream.name, sequence, previous)
-            headers.append(header)
-            encoded.append(encode(header))
-            previous = statement_id(encoded[-1])
-        identity, now = self._identity, self._clock.now()
+        headers = self._numbered(stream, first, composed)
+        identity = self._identity
+        encoded = [encode(header) for header in headers]
         signatures = sign_batch(encoded, identity.network, identity.signer, identity.countersigner)
-        statements = [
-            Statement(
-                id=statement_id(data),
-                draft=queued.id,
-                region=region,
-                stream=stream.name,
-                sequence=header.sequence,
-                previous=header.previous,
-                envelope=encode(Envelope(data, signature, each.disclosures, (), ())),
-                key=identity.signer.public.id,
-                state="signed",
-                changed_at=now,
-            )
-            for (queued, each), header, data, signature in zip(
-                composed, headers, encoded, signatures, strict=True
-            )
-        ]
+        statements = self._statements(composed, headers, signatures)
         self._outgoing.keep(statements)
         return statements
+
+    async def foresee(self, region: Region) -> list[Statement]:
+        """Return what `sign` would make now of what waits: without signatures, and no number is given out.
+
+        Raises:
+            Unavailable: The store or the directory cannot be used now.
+        """
+        composed = await self._compose(region)
+        stream = self._outgoing.stream(region)
+        headers = self._numbered(stream, stream.reserved + 1, composed)
+        return self._statements(composed, headers, [b""] * len(headers))
+
+    def _numbered(
+        self, stream: Stream, first: int, composed: Sequence[tuple[Queued, Composed]]
+    ) -> list[Header]:
+        previous = self._outgoing.tip(stream)
+        headers = []
+        for sequence, (_, each) in enumerate(composed, start=first):
+            headers.append(each.numbered(stream.name, sequence, previous))
+            previous = statement_id(encode(headers[-1]))
+        return headers
+
+    def _statements(
+        self,
+        composed: Sequence[tuple[Queued, Composed]],
+        headers: Sequence[Header],
+        signatures: Sequence[bytes],
+    ) -> list[Statement]:
+        now = self._clock.now()
+        made = []
+        for (queued, each), header, signature in zip(composed, headers, signatures, strict=True):
+            data = encode(header)
+            made.append(
+                Statement(
+                    id=statement_id(data),
+                    draft=queued.id,
+                    region=header.region,
+                    stream=header.stream,
+                    sequence=header.sequence,
+                    previous=header.previous,
+                    envelope=encode(Envelope(data, signature, each.disclosures, (), ())),
+                    key=self._identity.signer.public.id,
+                    state="signed",
+                    changed_at=now,
+                )
+            )
+        return made
 
     async def _compose(self, region: Region) -> list[tuple[Queued, Composed]]:
         index = await self._directories.newest()
@@ -104,6 +133,7 @@ class Signing:
                     self._incoming.known_references,
                     issued_at=queued.queued_at,
                     now=now,
+                    salt=self._salts.of(queued.id),
                 )
             except Refused as error:
                 if error.code in SEND_AGAIN:

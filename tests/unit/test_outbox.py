@@ -308,6 +308,40 @@ async def test_a_node_that_was_set_back_says_nothing_again_that_was_under_way(
     assert node.alarms() == [("stream.left", "out-of-order")]
 
 
+@pytest.mark.parametrize("before", [0, 2])
+async def test_a_node_that_was_set_back_says_nothing_again_that_waited(
+    world: World, tmp_path: Path, before: int
+) -> None:
+    """Drafts that were not signed when the backup was made are recognised by the names they got since."""
+    node = TestNode(world, "vn", tmp_path)
+    for number in range(before):
+        node.enqueue(place=f"before {number}")
+    await node.sends()
+    for number in range(3):
+        node.enqueue(place=f"waited {number}")
+    node.close()
+    shutil.copy(node.path, tmp_path / "backup")
+    node = TestNode(world, "vn", tmp_path)
+    await node.sends()
+    node.enqueue(place="after")
+    await node.sends()
+    node.close()
+    for file in node.path.parent.glob("node.db*"):
+        file.unlink()
+    shutil.copy(tmp_path / "backup", node.path)
+
+    node = TestNode(world, "vn", tmp_path)
+    node.enqueue(place="later")
+    await node.sends()
+
+    said = await places(world)
+    assert sorted(said) == sorted(
+        [*(f"before {n}" for n in range(before)), *(f"waited {n}" for n in range(3)), "after", "later"]
+    )
+    assert {state for state, _ in node.states()} == {"proven"}
+    assert node.alarms() == [("stream.left", "out-of-order")]
+
+
 async def test_what_was_admitted_although_it_was_refused_is_found_and_not_said_twice(
     world: World, tmp_path: Path
 ) -> None:
