@@ -1,0 +1,183 @@
+"""Lines of the doctor's checklist, and the command in each that mends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from adapters.configuration import load_node_config
+from adapters.store import Store
+from broker.cli import halong
+from broker.clock import SystemClock
+from broker.commands.checklist import Mark, check_clock, check_versions
+from broker.commands.hub_folder import AUTHORITY_KEY, renew
+from broker.configuration import load_hub_config
+from broker.directory.certificates import issue, make_hub_certificate, make_request, read_certificate
+from broker.directory.folder import FolderDirectory
+from broker.files import write_whole
+from broker.terminal import run
+
+DAY = 86_400_000
+NOW = 1_790_000_000_000
+
+Doctor = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Doctor:
+    """What the doctor says of a folder, by the names of its lines: a hub, and vn which never ran."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def type_(line: str, *more: str) -> str:
+        assert run(halong, [*line.split(), *more]) in (0, 1)
+        return capsys.readouterr().out
+
+    type_("init hub hub --network halong-test --listen 127.0.0.1:8443 --health-port 0")
+    type_("init member vn --id vn --region asia-pacific --network halong-test --name", "Customs of vn")
+    type_("hub admit vn/join-request.json --dir hub --yes")
+    type_("member join hub/welcomes/vn.json --dir vn --yes")
+
+    def ask(folder: str) -> dict[str, Any]:
+        said = json.loads(type_(f"doctor --dir {folder} --offline --json"))
+        return {check["name"]: check for check in said["checks"]}
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("ahead", "mark"),
+    [
+        (0, Mark.GOOD),
+        (29_000, Mark.GOOD),
+        (-31_000, Mark.WARNING),
+        (299_000, Mark.WARNING),
+        (-300_000, Mark.BAD),
+    ],
+)
+def test_a_clock_is_judged_by_what_the_hub_would_refuse(ahead: int, mark: Mark) -> None:
+    check = check_clock(NOW + ahead, NOW, "the hub")
+
+    assert check is not None
+    assert check.mark is mark
+    assert bool(check.mend) is (mark is not Mark.GOOD)
+
+
+def test_a_hub_that_tells_no_time_tells_nothing_of_clocks() -> None:
+    assert check_clock(NOW, None, "the hub") is None
+
+
+def certificate_until(folder: Path, days: int) -> None:
+    """Give the hub a certificate that ends in so many days."""
+    config = load_hub_config(folder)
+    past = SystemClock().now() - (825 - days) * DAY
+    certificate = make_hub_certificate(
+        config.network,
+        "127.0.0.1",
+        config.path(config.keys.tls).read_bytes(),
+        config.path(config.keys.authority).read_bytes(),
+        (folder / AUTHORITY_KEY).read_bytes(),
+        past,
+    )
+    write_whole(config.path(config.keys.certificate), certificate)
+
+
+def test_a_certificate_that_ends_soon_is_renewed_with_the_same_key(doctor: Doctor, tmp_path: Path) -> None:
+    certificate_until(tmp_path / "hub", 10)
+    before = read_certificate((tmp_path / "hub/tls/hub.pem").read_bytes())
+    found = doctor("hub")["certificate"]
+    assert (found["mark"], found["mend"].split(",")[0]) == ("warning", "halong hub renew --dir hub")
+
+    renew(tmp_path / "hub", SystemClock().now())
+
+    after = read_certificate((tmp_path / "hub/tls/hub.pem").read_bytes())
+    assert after.key == before.key
+    assert doctor("hub")["certificate"]["mark"] == "good"
+
+
+def test_a_member_whose_certificate_ends_soon_is_named_at_the_hub(doctor: Doctor, tmp_path: Path) -> None:
+    config = load_hub_config(tmp_path / "hub")
+    key = (tmp_path / "vn/keys/tls.pem").read_bytes()
+    certificate = issue(
+        make_request(config.network, "vn", key),
+        config.network,
+        config.path(config.keys.authority).read_bytes(),
+        (tmp_path / "hub" / AUTHORITY_KEY).read_bytes(),
+        SystemClock().now() - 720 * DAY,
+    )
+    (issued,) = (tmp_path / "hub/tls/issued").glob("vn*.pem")
+    write_whole(issued, certificate)
+
+    found = doctor("hub")[f"certificate {issued.stem}"]
+
+    assert found["mark"] == "warning"
+    assert found["mend"].startswith("halong hub admit")
+
+
+@pytest.mark.parametrize("path", ["hub/directory", "vn/directory"])
+def test_a_key_for_notices_that_ends_soon_is_named(doctor: Doctor, tmp_path: Path, path: str) -> None:
+    folder = tmp_path / path
+    text = (folder / "members/vn.toml").read_text()
+    soon = SystemClock().now() + 5 * DAY
+    ends = datetime.fromtimestamp(soon / 1000, UTC).isoformat().replace("+00:00", "Z")
+    head, sign, rest = text.partition('use = "sign"\n')
+    (folder / "members/vn.toml").write_text(f"{head}{sign}valid_until = {ends}\n{rest}")
+    FolderDirectory(folder, tmp_path / "archive").load()
+
+    found = doctor(path.partition("/")[0])
+
+    line = found["key of vn"] if "hub" in path else found["directory"]
+    assert line["mark"] == "warning"
+    assert "4 days" in line["found"]
+
+
+def test_a_store_that_others_may_read_is_broken(doctor: Doctor, tmp_path: Path) -> None:
+    path = load_node_config(tmp_path / "vn").store_path
+    Store.open(path).close()
+    assert doctor("vn")["store"]["mark"] == "good"
+
+    path.chmod(0o644)
+
+    found = doctor("vn")["store"]
+    assert (found["mark"], found["mend"]) == ("bad", f"chmod 600 {path.relative_to(tmp_path)}")
+
+
+def test_libraries_without_assertions_are_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    optimized = SimpleNamespace(flags=SimpleNamespace(optimize=1), version_info=(3, 11, 0))
+    monkeypatch.setattr("broker.commands.checklist.sys", optimized)
+
+    check = check_versions()
+
+    assert check.mark is Mark.BAD
+    assert "PYTHONOPTIMIZE" in check.mend
+
+
+def test_what_channels_and_feedback_wait_for_is_said_with_its_command(doctor: Doctor, tmp_path: Path) -> None:
+    config = load_node_config(tmp_path / "vn")
+    (name,) = config.channels
+    with Store.open(config.store_path) as store, store.write():
+        store.run("INSERT INTO channels (name, statuses, place, paused) VALUES (?, 2, 0, 1)", name)
+        id_ = b"." * 32
+        store.run(
+            "INSERT INTO deliveries VALUES (?, 1, 'l', 1, ?, NULL, NULL, 'delivered', NULL, ?, 0, ?, 1, 0)",
+            id_, id_, b"", b"",
+        )  # fmt: skip
+        store.run(
+            "INSERT INTO shared VALUES (?, 'vn', 'jp', ?, 'r', 'sighting', 1, '', 0, 1, NULL, NULL, 0)",
+            id_,
+            id_,
+        )
+    found = doctor("vn")
+    assert found[f"channel {name}"]["mend"] == f"halong channel resume {name} --dir vn"
+    assert found["feedback"]["found"] == "1 overdue of 1"
+
+    with Store.open(config.store_path) as store, store.write():
+        store.run("INSERT INTO letters VALUES (?, ?, 1, 'channel-refused', 1, 1)", name, id_)
+
+    assert doctor("vn")[f"channel {name}"]["mend"].startswith(f"halong channel dead {name}")
