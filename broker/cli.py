@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, Entry] = {
     "init": Entry(RUN, "broker.commands.init", "Make the folder of a hub or a member: keys, settings."),
     "hub": Entry(RUN, "broker.commands.hub", "Run the hub; admit members."),
     "member": Entry(RUN, "adapters.commands.member", "Run a member's node; join a hub."),
+    "channel": Entry(RUN, "adapters.commands.channel", "Look after the ways into the member's own systems."),
     "doctor": Entry(RUN, "broker.commands.doctor", "Check a folder, and say what mends it."),
     "backup": Entry(RUN, "broker.commands.backup", "Back a hub or node up into one file, while it runs."),
     "restore": Entry(RUN, "broker.commands.restore", "Bring a backup back as a folder."),

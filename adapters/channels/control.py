@@ -1,0 +1,120 @@
+"""What a person does to a channel: pause and resume it, offer again, look through its dead letters.
+
+Works on the store alone, whether the node runs or not: a running node sees it within two seconds.  Offering
+again appends to the queue for this channel alone, so it comes after what waits already, in the order in which
+the deliveries first came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adapters.incoming import Incoming
+from adapters.store import Store
+from broker.core.model import Event
+
+_AGAIN = (
+    "FROM queue q JOIN deliveries d ON d.id = q.delivery JOIN channels c ON c.name = ?"
+    " WHERE q.channel IS NULL AND q.number <= c.place AND (q.status IS NULL OR (c.statuses >> q.status) & 1)"
+    " AND d.taken_at >= ? AND (? IS NULL OR d.id = ?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A delivery that a channel would not take: what the other side answered last, after how many tries."""
+
+    delivery: bytes
+    reference: str | None
+    notice_type: str | None
+    code: str
+    attempts: int
+    at: int
+
+
+class Control:
+    """One channel, as a person handles it.
+
+    Args:
+        store: The node's store.
+        name: The channel.
+    """
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._name = name
+
+    def pause(self) -> None:
+        """Offer nothing more until `resume`; what was begun is finished."""
+        self._update("UPDATE channels SET paused = 1 WHERE name = ?")
+
+    def resume(self) -> None:
+        """Offer again, and at once: failures of before no longer count."""
+        self._update("UPDATE channels SET paused = 0, failures = 0, retry_at = NULL WHERE name = ?")
+
+    def _update(self, sql: str) -> None:
+        with self._store.write():
+            self._store.run(sql, self._name)
+
+    def count_again(self, since: int = 0, delivery: bytes | None = None) -> int:
+        """Return how many deliveries `again` would offer."""
+        ((count,),) = self._store.rows(
+            f"SELECT count(*) {_AGAIN}",
+            self._name,
+            since,
+            delivery,
+            delivery,
+        )
+        return int(count)
+
+    def again(self, since: int = 0, delivery: bytes | None = None) -> int:
+        """Offer again what was offered before: what came at `since` or later, or one delivery."""
+        with self._store.write():
+            return self._store.run(
+                "INSERT INTO queue (delivery, status, channel)"
+                f" SELECT q.delivery, q.status, c.name {_AGAIN} ORDER BY q.number",
+                self._name, since, delivery, delivery,
+            )  # fmt: skip
+
+    # --- dead letters ---------------------------------------------------------------------------------
+
+    def letters(self) -> list[Letter]:
+        """Return the dead letters, in the order of the queue."""
+        rows = self._store.rows(
+            "SELECT l.delivery, d.reference, d.notice_type, l.code, l.attempts, l.at"
+            " FROM letters l JOIN deliveries d ON d.id = l.delivery WHERE l.channel = ? ORDER BY l.number",
+            self._name,
+        )
+        return [Letter(*row) for row in rows]
+
+    def retry(self, letters: Sequence[Letter]) -> None:
+        """Offer dead letters again."""
+        with self._store.write():
+            for letter in letters:
+                self._store.run(
+                    "INSERT INTO queue (delivery, status, channel) SELECT delivery, status, ? FROM queue"
+                    " WHERE delivery = ? AND channel IS NULL",
+                    self._name, letter.delivery,
+                )  # fmt: skip
+                self._remove(letter)
+
+    def drop(self, letters: Sequence[Letter]) -> None:
+        """Give dead letters up: a delivery that no channel will have now is accepted, and that is owed."""
+        with self._store.write():
+            for letter in letters:
+                self._remove(letter)
+                self._settle(letter.delivery)
+
+    def _remove(self, letter: Letter) -> None:
+        self._store.run("DELETE FROM letters WHERE channel = ? AND delivery = ?", self._name, letter.delivery)
+
+    def _settle(self, delivery: bytes) -> None:
+        """Accept a delivery that is in no channel, is nobody's dead letter, and is ahead of no channel."""
+        if (
+            self._store.row("SELECT 1 FROM deliveries WHERE id = ? AND state = 'checked'", delivery)
+            and not self._store.row("SELECT 1 FROM letters WHERE delivery = ?", delivery)
+            and not self._store.row("SELECT 1 FROM offers WHERE delivery = ?", delivery)
+        ):
+            self._store.run("UPDATE deliveries SET state = 'accepted' WHERE id = ?", delivery)
+            Incoming(self._store).owe(delivery, Event.ACCEPTED, None)
