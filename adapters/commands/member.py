@@ -48,12 +48,14 @@ def member(context: click.Context, folder: Path) -> None:
     config = load_node_config(folder)
     configure(as_json=not sys.stderr.isatty())
 
+    api: list[str] = []
+
     def ready(port: int) -> None:
-        say(f"ready  {config.member} of {config.network}  health 127.0.0.1:{port}")
+        say(f"ready  {config.member} of {config.network}  health 127.0.0.1:{port}{''.join(api)}")
         tell_manager(READY)
 
     def answers(port: int) -> None:
-        say(f"api    http://127.0.0.1:{port}  token in {config.root / TOKEN_FILE}")
+        api.append(f"  api 127.0.0.1:{port} with the token in {config.root / TOKEN_FILE}")
 
     run_until_stopped(run_node(config, ready, api=answers))
 
