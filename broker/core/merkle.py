@@ -112,16 +112,17 @@ class Tree:
         if not 0 <= index < size:
             raise ValueError("the leaf is not in a tree of that size")
         path = []
-        start, end = 0, size
-        while end - start > 1:
-            middle = start + _split(end - start)
-            if index < middle:
-                path.append(self._subtree(middle, end))
-                end = middle
-            else:
-                path.append(self._subtree(start, middle))
-                start = middle
-        path.reverse()
+        position, last, height = index, size - 1, 0
+        while last:
+            sibling = position ^ 1
+            if sibling < last:
+                path.append(self._node(height, sibling))
+            elif sibling == last:
+                # The right edge; above it the path has left neighbours alone, which are complete.
+                path.append(self._subtree(sibling << height, size))
+            position >>= 1
+            last >>= 1
+            height += 1
         return path
 
     def consistency_path(self, old: int, size: int | None = None) -> list[bytes]:
