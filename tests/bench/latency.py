@@ -38,20 +38,31 @@ def rows(setting: Setting) -> Iterator[Row]:
 def _travel(setting: Setting, log: str, count: int) -> list[int]:
     deployment = Deployment(setting.fresh("latency"), receivers=1, nodes=1, log=log)
     with deployment.running():
+        (receiver,) = deployment.receiving
+        received = NodeStore(deployment.path(receiver) / "node.db")
+        sent = NodeStore(deployment.path(PUBLISHER) / "node.db")
         desk = Store.open(deployment.path(PUBLISHER) / "node.db")
         outgoing, made = Outgoing(desk), drafts()
-        begun = time.monotonic()
-        for number in range(WARM_UP + count):
-            time.sleep(max(0.0, begun + number / PER_SECOND - time.monotonic()))
-            outgoing.enqueue([next(made)], time.time_ns() // 1_000_000)
-        (receiver,) = deployment.receiving
-        store = NodeStore(deployment.path(receiver) / "node.db")
-        until = time.monotonic() + WAIT_SECONDS
-        while store.delivered() < WARM_UP + count and time.monotonic() < until:
-            time.sleep(LOOK_SECONDS)
-        sender = NodeStore(deployment.path(PUBLISHER) / "node.db")
-        received = store.rows("SELECT statement, taken_at FROM deliveries ORDER BY place")
-        taken = [at - sender.queued_at(statement) for statement, at in received[WARM_UP:]]
+
+        def publish(number: int) -> None:
+            begun = time.monotonic()
+            for each in range(number):
+                time.sleep(max(0.0, begun + each / PER_SECOND - time.monotonic()))
+                outgoing.enqueue([next(made)], time.time_ns() // 1_000_000)
+
+        # On a cluster, the first ones wait until partitions have found their owners.
+        publish(WARM_UP)
+        _await(received, WARM_UP)
+        publish(count)
+        _await(received, WARM_UP + count)
+        rows = received.rows("SELECT statement, taken_at FROM deliveries ORDER BY place")[WARM_UP:]
+        taken = [at - sent.queued_at(statement) for statement, at in rows]
         desk.close()
-    assert len(taken) == count, f"{count - len(taken)} of {count} notices did not arrive in time"
     return taken
+
+
+def _await(received: NodeStore, count: int) -> None:
+    until = time.monotonic() + WAIT_SECONDS
+    while (there := received.delivered()) < count:
+        assert time.monotonic() < until, f"{count - there} of {count} notices did not arrive in time"
+        time.sleep(LOOK_SECONDS)
