@@ -9,6 +9,7 @@ files, lines and functions, never local variables, and the message of an excepti
 from __future__ import annotations
 
 import logging
+import math
 import re
 import sys
 import traceback
@@ -132,12 +133,31 @@ def _places(tb: TracebackType | None) -> list[str]:
     return [f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
 
 
+LIBRARY_SECONDS = 5.0
+
+
 class _LibraryLines(logging.Handler):
-    """Turns what libraries log into lines of ours, without their text, which may quote data."""
+    """Turns what libraries log into lines of ours, without their text, which may quote data.
+
+    Of one kind one line is written in a while; its `count` tells how many there were since the last.
+    """
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._said: dict[tuple[str, int, type[BaseException] | None], tuple[float, int]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        structlog.get_logger().log(record.levelno, "library.message", library=record.name, exc_info=error)
+        kind = record.name, record.levelno, None if error is None else type(error)
+        said_at, unsaid = self._said.get(kind, (-math.inf, 0))
+        # A library that cannot reach its server says so hundreds of times a second.
+        if record.created - said_at < LIBRARY_SECONDS:
+            self._said[kind] = said_at, unsaid + 1
+            return
+        self._said[kind] = record.created, 0
+        structlog.get_logger().log(
+            record.levelno, "library.message", library=record.name, count=unsaid + 1, exc_info=error
+        )
 
 
 def configure(*, as_json: bool = True, stream: TextIO | None = None, verbose: bool = False) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from broker.core.errors import BadConfiguration
 from broker.log import Batch, LogUnavailable, Partition, Record, Stored, Topic
 from broker.log.growth import Growth
-from broker.log.kafka_clients import Cluster, bounded, stop_producer
+from broker.log.kafka_clients import Cluster, start_client, stop_producer
 from broker.log.kafka_reads import Reads
 from broker.log.kafka_remarks import remarks
 from broker.log.kafka_shared import SharedFollower
@@ -220,7 +220,7 @@ class KafkaLog:
             if self._producer is None:
                 producer = self._cluster.producer()
                 try:
-                    await bounded(producer.start(), self._cluster.step_seconds, "start appending")
+                    await start_client(producer, self._cluster.step_seconds, "start appending")
                 except BaseException:
                     await stop_producer(producer)
                     raise

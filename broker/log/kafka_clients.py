@@ -26,6 +26,8 @@ from broker.core.errors import BadConfiguration
 from broker.log import Fenced, LogUnavailable, Partition, Tls
 
 STOP_SECONDS: Final = 3.0
+START_SECONDS: Final = 0.5
+"""How long a start that nobody waits for any more may take to come through."""
 BATCH_BYTES: Final = 900_000
 """One batch of records to a partition; below the broker's limit of 1 MB for a batch."""
 PARTITION_FETCH_BYTES: Final = 1 << 20
@@ -182,6 +184,26 @@ async def bounded(call: Awaitable[_T], seconds: float, what: str) -> _T:
     # The library states its own expectations as assertions.
     except (KafkaError, IllegalOperation, OSError, AssertionError) as error:
         raise LogUnavailable(f"Kafka did not {what}: {type(error).__name__}") from None
+
+
+async def start_client(client: Any, seconds: float, what: str) -> None:
+    """Start a client of the library, and say in our words how it went wrong.
+
+    Cut off in the middle of its first question it leaves a connection open, and many when many start.  So
+    whoever is cancelled waits a moment for it to come through.
+
+    Raises:
+        Fenced: A successor has taken over.
+        LogUnavailable: It failed, or did not return in time.
+    """
+    starting = asyncio.ensure_future(client.start())
+    starting.add_done_callback(hear)
+    try:
+        await bounded(asyncio.shield(starting), seconds, what)
+    finally:
+        if not starting.done():
+            await asyncio.wait([starting], timeout=START_SECONDS)
+            starting.cancel()
 
 
 async def stop_consumer(consumer: Any) -> None:

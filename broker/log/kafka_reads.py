@@ -24,6 +24,7 @@ from broker.log.kafka_clients import (
     PARTITION_FETCH_BYTES,
     Cluster,
     bounded,
+    start_client,
     stop_admin,
     stop_consumer,
 )
@@ -76,7 +77,7 @@ class _Client:
             if self._running is None:
                 client = self._make()
                 try:
-                    await bounded(client.start(), self._step, "answer at the address")
+                    await start_client(client, self._step, "answer at the address")
                 except BaseException:
                     await self._stop(client)
                     raise
@@ -338,7 +339,7 @@ class Reads:
             bytes_at_once = 1 if one else PARTITION_FETCH_BYTES  # a batch comes whole, however large
             position = _Position(self._cluster.consumer(READ_WAIT_MILLISECONDS, bytes_at_once))
             try:
-                await bounded(position.consumer.start(), self._cluster.step_seconds, "start a reader")
+                await start_client(position.consumer, self._cluster.step_seconds, "start a reader")
             except BaseException:
                 await stop_consumer(position.consumer)
                 raise

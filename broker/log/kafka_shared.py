@@ -25,7 +25,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 
 from broker.log import Batch, Fenced, LogUnavailable, Record, Stored
 from broker.log.batch import PendingBatch, places_behind
-from broker.log.kafka_clients import FETCH_WAIT_MILLISECONDS, Cluster, bounded, stop_consumer
+from broker.log.kafka_clients import FETCH_WAIT_MILLISECONDS, Cluster, bounded, start_client, stop_consumer
 from broker.log.kafka_progress import Progress
 from broker.log.kafka_reads import Reads, stored
 from broker.log.kafka_writer import TransactionalWriter
@@ -124,7 +124,7 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
             heartbeat_interval_ms=HEARTBEAT_MILLISECONDS,
         )
         self._consumer.subscribe(pattern=self._cluster.pattern(self._topics), listener=self)
-        await bounded(self._consumer.start(), self._cluster.step_seconds, "start a reader")
+        await start_client(self._consumer, self._cluster.step_seconds, "start a reader")
         self._progress.begin()
 
     async def _claim_assigned(self) -> None:

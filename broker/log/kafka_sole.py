@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 
 from broker.log import Batch, Fenced, LogUnavailable, Partition, Record, Stored
 from broker.log.batch import PendingBatch, places_behind
-from broker.log.kafka_clients import FETCH_WAIT_MILLISECONDS, Cluster, bounded, stop_consumer
+from broker.log.kafka_clients import FETCH_WAIT_MILLISECONDS, Cluster, bounded, start_client, stop_consumer
 from broker.log.kafka_progress import Progress
 from broker.log.kafka_reads import Reads, stored
 from broker.log.kafka_writer import TransactionalWriter
@@ -100,7 +100,7 @@ class SoleFollower:
         await self._writer.start()
         # 2. Only now the committed places are final; they are asked for with the partitions.
         self._consumer = self._cluster.consumer()
-        await bounded(self._consumer.start(), step, "start a reader")
+        await start_client(self._consumer, step, "start a reader")
         self._claim = next(_claims)
         self._assigned = frozenset()
         self._places = {}

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final
 
 from broker.log import Fenced, LogUnavailable, Partition, Record
-from broker.log.kafka_clients import Cluster, bounded, hear, stop_producer
+from broker.log.kafka_clients import Cluster, bounded, hear, start_client, stop_producer
 
 FILLED_AT_ONCE: Final = 10_000
 
@@ -34,7 +34,7 @@ class TransactionalWriter:
             LogUnavailable: The cluster did not do that in time.
         """
         self._producer = self._cluster.producer(self._identity)
-        await bounded(self._producer.start(), self._cluster.step_seconds, "start transactions")
+        await start_client(self._producer, self._cluster.step_seconds, "start transactions")
 
     async def store(self, results: Sequence[Record], places: Mapping[Partition, int]) -> None:
         """Store the results and the group's places in one transaction.
@@ -128,7 +128,7 @@ async def fill(cluster: Cluster, partition: Partition, offset: int) -> None:
     step = cluster.step_seconds
     producer = cluster.producer(cluster.transaction("restore"))
     try:
-        await bounded(producer.start(), step, "start transactions")
+        await start_client(producer, step, "start transactions")
         while offset > 0:
             taken = min(max(offset - 1, 1), FILLED_AT_ONCE)
             await bounded(producer.begin_transaction(), step, "begin a transaction")

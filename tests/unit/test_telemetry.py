@@ -3,13 +3,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 from typing import Any
 
 import pytest
 import structlog
 
 from broker.core.errors import BadSlot
-from broker.telemetry import configure, logger_of
+from broker.telemetry import LIBRARY_SECONDS, configure, logger_of
 
 SECRET = "Ada Lovelace"
 
@@ -105,6 +106,23 @@ def test_libraries_are_heard_without_their_words(lines: Any) -> None:
     assert line["library"] == "aiohttp.server"
     assert line["level"] == "error"
     assert SECRET not in json.dumps(line)
+
+
+def test_a_library_that_says_the_same_again_and_again_is_heard_once_in_a_while(lines: Any) -> None:
+    library = logging.getLogger("aiokafka")
+    at = time.time()
+
+    for moment in (0.0, 0.1, 0.2, LIBRARY_SECONDS + 1):
+        record = library.makeRecord(library.name, logging.ERROR, "", 0, "out of reach", (), None)
+        record.created = at + moment
+        library.handle(record)
+    library.warning("something else")
+
+    assert [(line["level"], line["count"]) for line in lines()] == [
+        ("error", 1),
+        ("error", 3),
+        ("warning", 1),
+    ]
 
 
 def test_even_before_anything_is_configured_a_traceback_shows_no_variables(
