@@ -54,12 +54,15 @@ class Tree:
         level: Makes what the hashes of a level are kept in.
     """
 
-    __slots__ = ("_level", "_levels")
+    __slots__ = ("_edge", "_edge_size", "_level", "_levels")
 
     def __init__(self, leaf_hashes: Iterable[bytes] = (), *, level: Callable[[], Level] = bytearray) -> None:
         # Level k holds, one after the other, the hashes of the complete subtrees of 2**k leaves.
         self._level = level
         self._levels = [level()]
+        # The right edge of the tree of one size: many paths are wanted to the same.
+        self._edge: dict[int, bytes] = {}
+        self._edge_size = 0
         self.extend(leaf_hashes)
 
     @property
@@ -119,7 +122,7 @@ class Tree:
                 path.append(self._node(height, sibling))
             elif sibling == last:
                 # The right edge; above it the path has left neighbours alone, which are complete.
-                path.append(self._subtree(sibling << height, size))
+                path.append(self._edge_from(sibling << height, size))
             position >>= 1
             last >>= 1
             height += 1
@@ -162,6 +165,14 @@ class Tree:
     def _node(self, height: int, index: int) -> bytes:
         at = index * HASH_BYTES
         return bytes(self._levels[height][at : at + HASH_BYTES])
+
+    def _edge_from(self, start: int, size: int) -> bytes:
+        if size != self._edge_size:
+            self._edge, self._edge_size = {}, size
+        node = self._edge.get(start)
+        if node is None:
+            node = self._edge[start] = self._subtree(start, size)
+        return node
 
     def _subtree(self, start: int, end: int) -> bytes:
         """Return the hash over leaves start … end-1, where `start` is a multiple of every part's size."""
