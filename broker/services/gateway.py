@@ -27,7 +27,9 @@ from broker.core.wire import Outcome, Outcomes
 from broker.log import Log, Partition, Record
 from broker.log.topics import PARTITIONS_PER_REGION, RECEIPTS, REFUSALS, notices_topic
 from broker.services import refusals
+from broker.services.backlog import Backlog
 from broker.services.current import CurrentDirectory
+from broker.services.dispatcher import READER as DISPATCHER
 from broker.services.metrics import Metrics
 from broker.services.rate import Rate
 from broker.services.refusals import Refusals
@@ -39,6 +41,9 @@ MOST_RECEIPTS = 256
 MOST_RECEIPT_BYTES = 64 << 10
 MOST_REQUESTS = 64
 """Requests of one member whose turn may come: one is checked at a time, so that others come in between."""
+
+MOST_UNDECIDED = 32_768
+"""Notices of one member that may wait for the dispatcher: more than a node of ours has under way at once."""
 
 RECEIPTS_OF = "receipts of "
 """Before a member's id: receipts have a rate of their own, as high as that of notices."""
@@ -97,6 +102,7 @@ class Gateway:
         self._rate = rate
         self._refused = refused
         self._turns = Turns("requests", MOST_REQUESTS, at_once=1)
+        self._backlog = Backlog(log, DISPATCHER, MOST_UNDECIDED)
 
     async def publish(self, peer: str, envelopes: Sequence[bytes]) -> Outcomes:
         """Check envelopes that a member sends, and store those that pass; one outcome for each, in order.
@@ -106,13 +112,15 @@ class Gateway:
 
         Raises:
             TooLarge: There are too many in one request.
-            TooMany: The rate allows not even the first, or too many requests of the member are under way.
+            TooMany: The rate allows not even the first, or too much of the member's is under way.
             LogUnavailable: Some may have been stored, some not; sending them again is harmless.
         """
         if len(envelopes) > MOST_NOTICES:
             raise TooLarge(
                 f"{len(envelopes)} notices, at most {MOST_NOTICES} go in one request", field="envelopes"
             )
+        if not await self._backlog.has_room(peer):
+            raise TooMany("too many notices wait for their decision", field="undecided")
         async with self._turns.of(peer):
             request = _Request(peer, self._directory.value, self._clock.now())
             for number, data in enumerate(envelopes):
@@ -120,10 +128,11 @@ class Gateway:
                     await asyncio.sleep(0)
                 self._attempt(request, data)
         if request.records:
-            await self._log.append(request.records)
-            for record in request.records:
+            offsets = await self._log.append(request.records)
+            for record, offset in zip(request.records, offsets, strict=True):
                 if record.partition.topic != REFUSALS:
                     self._metrics.accepted(record.key, request.at)
+                    self._backlog.add(peer, record.partition, offset)
         self._count(request)
         return Outcomes(request.results)
 

@@ -30,9 +30,12 @@ def node_restored(folder: Path, count: int) -> Live:
         live.start()
         live.queue("vn", count)
         live.settle()
+        # Some wait when the backup is made, and are said after it.
         live.stop("vn")
+        live.queue("vn", count)
         shutil.copytree(folder / "vn", folder / "backup")
         live.start("vn")
+        live.settle()
         live.queue("vn", count)
         live.settle()
         live.stop("vn")

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from broker.core.errors import TooMany
+from broker.services import gateway
 from broker.services.inbox import MOST_POLLS
 from broker.services.turns import Turns
 from tests.served import SECONDS, Served, read_answer, served, until
-from tests.world import sighting
+from tests.world import World, sighting
 
 FLOODS = 24
 """Connections over which one member sends full requests without end."""
@@ -52,6 +53,28 @@ async def test_what_is_too_much_is_refused_at_once_and_room_is_given_back() -> N
                     pass
         async with turns.of("vn"):
             pass
+
+
+async def test_a_member_has_so_much_undecided_and_others_as_much_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "MOST_UNDECIDED", 5)
+    async with World(tmp_path, "vn", "jp") as world:
+        world.stop_services()
+        for _ in range(5):
+            assert (await world.publish("vn", sighting())).outcome.status == "accepted"
+
+        with pytest.raises(TooMany) as refused:
+            await world.publish("vn", sighting())
+        assert refused.value.field == "undecided"
+        assert (await world.publish("jp", sighting())).outcome.status == "accepted"
+        # The dispatcher comes back, and there is room again.
+        async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
+            dispatching = group.create_task(world.dispatcher.run())
+            while not await world.gateway._backlog.has_room("vn"):
+                await world.log.wait(await world.log.ends(["decisions"]), 1)
+            dispatching.cancel()
+        assert (await world.publish("vn", sighting(), stream="other")).outcome.status == "accepted"
 
 
 @pytest.mark.sockets
