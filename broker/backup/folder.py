@@ -1,13 +1,17 @@
 """What of a folder goes into a backup, and how it comes back: settings in clear, private keys sealed.
 
-Keys are what lies in `keys/`.  Files that the settings name elsewhere, stores and what channels wrote are not
-of the folder's settings; the first are said to be left out, the others are the caller's business.
+Secret is what lies in `keys/`, and every file that a setting names which holds a key or a password.  Files
+that settings name outside of the folder are left out, and said to be; stores, and what channels wrote, are
+the caller's business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+import msgspec
 
 from broker.backup.archive import FILES, KEYS, Writer
 from broker.backup.sealed import MOST_BYTES, seal, unseal
@@ -15,6 +19,48 @@ from broker.core.errors import BadConfiguration
 from broker.files import make_private_folder, write_key, write_whole
 
 KEYS_FOLDER = "keys"
+SECRET = frozenset({"log", "sign", "countersign", "tls", "key", "secret_file", "password_file"})
+"""Settings whose files nobody else may read."""
+PUBLIC = frozenset({"certificate", "authority"})
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Paths of a folder: in clear, and sealed; and settings that name files outside of it."""
+
+    clear: Sequence[str]
+    secret: Sequence[str]
+    outside: Sequence[str]
+
+
+def contents_of(settings: msgspec.Struct, root: Path, more: Sequence[str]) -> Contents:
+    """Return what of the folder `root` a backup takes; `more` are files and folders in clear."""
+    clear, secret, outside = [*more], [KEYS_FOLDER], []
+    for setting, path in named(settings):
+        kind = setting.rpartition(".")[2]
+        if kind not in SECRET | PUBLIC:
+            continue
+        if not (root / path).resolve().is_relative_to(root.resolve()):
+            outside.append(f"{setting} ({path})")
+        elif kind in SECRET:
+            secret.append(path.as_posix())
+        else:
+            clear.append(path.as_posix())
+    return Contents(clear, secret, outside)
+
+
+def named(settings: msgspec.Struct, prefix: str = "") -> Iterator[tuple[str, Path]]:
+    """Yield every setting that names a file, however deep."""
+    for name in settings.__struct_fields__:
+        value = getattr(settings, name)
+        if isinstance(value, Path):
+            yield prefix + name, value
+        elif isinstance(value, msgspec.Struct):
+            yield from named(value, f"{prefix}{name}.")
+        elif isinstance(value, dict):
+            for key, each in value.items():
+                if isinstance(each, msgspec.Struct):
+                    yield from named(each, f"{prefix}{name}.{key}.")
 
 
 def files_under(root: Path, names: Sequence[str]) -> Iterator[Path]:
@@ -31,29 +77,17 @@ def files_under(root: Path, names: Sequence[str]) -> Iterator[Path]:
                 yield inside
 
 
-def add_settings(writer: Writer, root: Path, names: Sequence[str]) -> None:
-    """Add files of the folder as they are."""
-    for path in files_under(root, names):
-        writer.add(FILES + path.as_posix(), (root / path).read_bytes())
-
-
-def add_keys(writer: Writer, root: Path, passphrase: str) -> None:
-    """Add the folder's private keys, sealed.
+def add_folder(writer: Writer, root: Path, contents: Contents, passphrase: str | None) -> None:
+    """Add files of the folder, and with a passphrase its secrets, sealed.
 
     Raises:
         BadConfiguration: The passphrase is too short.
     """
-    keys = {path.as_posix(): (root / path).read_bytes() for path in files_under(root, [KEYS_FOLDER])}
-    writer.add(KEYS, seal(keys, passphrase))
-
-
-def left_out(root: Path, configured: Mapping[str, Path]) -> list[str]:
-    """Return the settings that name a file outside of what a backup takes from the folder."""
-    return [
-        setting
-        for setting, path in sorted(configured.items())
-        if path.is_absolute() or not (root / path).resolve().is_relative_to(root.resolve())
-    ]
+    secret = {path.as_posix() for path in files_under(root, contents.secret)}
+    for name in sorted({path.as_posix() for path in files_under(root, contents.clear)} - secret):
+        writer.add(FILES + name, (root / name).read_bytes())
+    if passphrase is not None:
+        writer.add(KEYS, seal({name: (root / name).read_bytes() for name in sorted(secret)}, passphrase))
 
 
 def put_back(root: Path, name: str, data: bytes) -> None:
@@ -69,7 +103,7 @@ def put_back(root: Path, name: str, data: bytes) -> None:
 
 
 def put_keys_back(root: Path, data: bytes, passphrase: str) -> int:
-    """Unseal the private keys into the folder, for its owner alone, and return how many there are.
+    """Unseal the secrets into the folder, for its owner alone, and return how many there are.
 
     Raises:
         BadConfiguration: The passphrase is another, or a name leads out of the folder.
@@ -79,8 +113,9 @@ def put_keys_back(root: Path, data: bytes, passphrase: str) -> int:
     keys = unseal(data, passphrase)
     for name, key in keys.items():
         path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or path.parts[0] != KEYS_FOLDER:
+        if path.is_absolute() or ".." in path.parts:
             raise BadConfiguration("a key would be written outside of its folder", field=KEYS)
-        make_private_folder((root / path).parent)
+        if (root / path).parent != root:
+            make_private_folder((root / path).parent)
         write_key(root / path, key)
     return len(keys)

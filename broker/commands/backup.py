@@ -72,26 +72,27 @@ def backup(
     if folder is None or output is None:
         raise click.UsageError("name the folder, and the file with -o")
     passphrase = read_passphrase(passphrase_file, twice=True) if with_keys else None
-    path, manifest = make(folder, output, passphrase)
+    path, manifest, outside = make(folder, output, passphrase)
     removed = _prune(path, keep) if keep is not None and output.is_dir() else ()
     # What was written is read back: a backup that cannot be read is found today.
     with progress("bytes") as tell:
         checked(path, tell)
     show(path, manifest, "backed up", as_json=as_json, removed=removed)
+    for setting in outside:
+        note(f"not in it, since it is outside of the folder: {setting}")
     if not with_keys:
         note("the private keys are not in it: keep a copy of keys/ elsewhere, or give --with-keys")
 
 
-def make(folder: Path, output: Path, passphrase: str | None) -> tuple[Path, Manifest]:
-    """Write a backup of the hub or node in `folder`, and return where it is and what it holds.
+def make(folder: Path, output: Path, passphrase: str | None) -> tuple[Path, Manifest, Sequence[str]]:
+    """Write a backup of the hub or node in `folder`; return where it is, what it holds and what it lacks.
 
     Raises:
         BadConfiguration: There is neither here, or it cannot be used.
         Unavailable: Its log or its store does not answer.
     """
     from adapters.configuration import MEMBER_FILE, load_node_config
-    from broker.commands.hub_backup import add_hub
-    from broker.commands.node_backup import add_node
+    from broker.commands import hub_backup, node_backup
     from broker.configuration import HUB_FILE, load_hub_config
 
     now = SystemClock().now()
@@ -100,11 +101,11 @@ def make(folder: Path, output: Path, passphrase: str | None) -> tuple[Path, Mani
         path = _place(output, f"{hub.network}-hub", now)
         with written(path) as out, progress("records") as tell:
             writer = Writer(out)
-            copied = asyncio.run(add_hub(writer, hub, passphrase, tell))
+            copied = asyncio.run(hub_backup.add_hub(writer, hub, passphrase, tell))
             made = version("halong")
             manifest = Manifest(FORMAT, "hub", hub.network, "", now, made, writer.parts, copied)
             writer.finish(manifest)
-        return path, manifest
+        return path, manifest, hub_backup.contents(hub).outside
     if not (folder / MEMBER_FILE).exists():
         raise BadConfiguration(
             f"neither {HUB_FILE} nor {MEMBER_FILE} is here: name the folder of a hub or a node",
@@ -114,10 +115,10 @@ def make(folder: Path, output: Path, passphrase: str | None) -> tuple[Path, Mani
     path = _place(output, f"{node.network}-{node.member}", now)
     with written(path) as out, tempfile.TemporaryDirectory(dir=path.parent, prefix=".halong-") as scratch:
         writer = Writer(out)
-        add_node(writer, node, passphrase, Path(scratch) / "store")
+        node_backup.add_node(writer, node, passphrase, Path(scratch) / "store")
         manifest = Manifest(FORMAT, "member", node.network, node.member, now, version("halong"), writer.parts)
         writer.finish(manifest)
-    return path, manifest
+    return path, manifest, node_backup.contents(node).outside
 
 
 def _place(output: Path, name: str, now: int) -> Path:

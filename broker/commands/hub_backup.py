@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from broker.backup.archive import FILES, KEYS, LogCopy, Manifest, Writer, parts
-from broker.backup.folder import add_keys, add_settings, put_back, put_keys_back
+from broker.backup.folder import Contents, add_folder, contents_of, put_back, put_keys_back
 from broker.backup.log_copy import PREFIX, copy_in, copy_out
 from broker.configuration import HUB_FILE, HubConfig, load_hub_config, tls_of
 from broker.core.errors import BadConfiguration
@@ -22,9 +22,10 @@ from broker.progress import Tell
 _LOG_SETTING = re.compile(r'^(\s*log\s*=\s*)"[^"\n]*"', re.MULTILINE)
 
 
-def settings_of(config: HubConfig) -> list[str]:
-    """Return what of a hub's folder a backup takes, besides keys and log."""
-    return [HUB_FILE, str(config.directory), str(config.archive), "tls", "welcomes"]
+def contents(config: HubConfig) -> Contents:
+    """Return what of a hub's folder a backup takes, besides the log."""
+    more = [HUB_FILE, str(config.directory), str(config.archive), "tls", "welcomes"]
+    return contents_of(config, config.root, more)
 
 
 async def add_hub(writer: Writer, config: HubConfig, passphrase: str | None, tell: Tell) -> LogCopy:
@@ -38,9 +39,7 @@ async def add_hub(writer: Writer, config: HubConfig, passphrase: str | None, tel
     async with open_log(config.log_url, read_only=True, tls=tls_of(config)) as log:
         copied = await copy_out(log, config.log.partition(":")[0], writer.add, tell)
     # Files after the log: it names no version of the directory that they do not have.
-    add_settings(writer, config.root, settings_of(config))
-    if passphrase is not None:
-        add_keys(writer, config.root, passphrase)
+    add_folder(writer, config.root, contents(config), passphrase)
     return copied
 
 

@@ -13,12 +13,13 @@ from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
 from adapters.member_folder import REQUEST_FILE
 from adapters.store import Store, copy_store
 from broker.backup.archive import FILES, KEYS, STORE, Writer, parts
-from broker.backup.folder import add_keys, add_settings, put_back, put_keys_back
+from broker.backup.folder import Contents, add_folder, contents_of, put_back, put_keys_back
 
 
-def settings_of(config: NodeConfig) -> list[str]:
-    """Return what of a node's folder a backup takes, besides keys and store."""
-    return [MEMBER_FILE, REQUEST_FILE, str(config.directory), str(config.archive), "tls", "maps"]
+def contents(config: NodeConfig) -> Contents:
+    """Return what of a node's folder a backup takes, besides the store."""
+    more = [MEMBER_FILE, REQUEST_FILE, str(config.directory), str(config.archive), "tls", "maps"]
+    return contents_of(config, config.root, more)
 
 
 def add_node(writer: Writer, config: NodeConfig, passphrase: str | None, scratch: Path) -> None:
@@ -32,9 +33,7 @@ def add_node(writer: Writer, config: NodeConfig, passphrase: str | None, scratch
         copy_store(config.store_path, scratch)
         with scratch.open("rb") as stream:
             writer.add_stream(STORE, stream, scratch.stat().st_size)
-    add_settings(writer, config.root, settings_of(config))
-    if passphrase is not None:
-        add_keys(writer, config.root, passphrase)
+    add_folder(writer, config.root, contents(config), passphrase)
 
 
 def restore_node(path: Path, folder: Path, passphrase: str | None) -> None:

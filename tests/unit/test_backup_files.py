@@ -6,6 +6,7 @@ import io
 import json
 import sqlite3
 import tarfile
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -200,7 +201,7 @@ def test_a_key_comes_back_for_its_owner_alone_and_replaces_none(tmp_path: Path) 
     with pytest.raises(BadConfiguration, match="not overwritten"):
         put_keys_back(tmp_path, sealed, PASSPHRASE)
     with pytest.raises(BadConfiguration, match="outside"):
-        put_keys_back(tmp_path, seal({"tls/other.pem": b""}, PASSPHRASE), PASSPHRASE)
+        put_keys_back(tmp_path, seal({"keys/../../out": b""}, PASSPHRASE), PASSPHRASE)
 
 
 # --- the commands -------------------------------------------------------------------------------------------
@@ -229,6 +230,29 @@ def test_without_keys_none_are_in_it_and_both_commands_say_so(at: Terminal, tmp_
     assert "put the private keys back" in back.err
     assert not (tmp_path / "back/keys").exists()
     assert b"PRIVATE KEY" not in (tmp_path / "vn.halong").read_bytes()
+
+
+def test_what_a_setting_names_as_secret_is_sealed_and_what_lies_elsewhere_is_named(
+    at: Terminal, tmp_path: Path
+) -> None:
+    hook = """
+    [channels.hook]
+    kind = "webhook"
+    url = "https://system.example/notices"
+    secret_file = "hook.secret"
+    authority = "/etc/ssl/certs/authority.pem"
+    """
+    settings = tmp_path / "vn/member.toml"
+    settings.write_text(settings.read_text() + textwrap.dedent(hook))
+    (tmp_path / "vn/hook.secret").write_text("whsec_canary")
+
+    made = at("backup vn -o vn.halong --with-keys --passphrase-file passphrase")
+    assert (made.code, "channels.hook.authority (/etc/ssl/certs/authority.pem)" in made.err) == (0, True)
+    assert b"whsec_canary" not in (tmp_path / "vn.halong").read_bytes()
+
+    assert at("restore vn.halong back --passphrase-file passphrase").code == 0
+    assert (tmp_path / "back/hook.secret").read_text() == "whsec_canary"
+    assert (tmp_path / "back/hook.secret").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(
