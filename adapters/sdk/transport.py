@@ -110,12 +110,14 @@ class Transport:
                     method, self._url + path, params=query, data=data, headers=sent, allow_redirects=False
                 ) as response,
             ):
-                answer = await response.content.read(MAX_ANSWER_BYTES)
-                if not response.content.at_eof():
-                    raise Unavailable("the answer is too large; ask for less")
+                answer = bytearray()
+                async for part in response.content.iter_any():
+                    answer += part
+                    if len(answer) > MAX_ANSWER_BYTES:
+                        raise Unavailable("the answer is too large; ask for less")
                 if response.status >= 300:
-                    raise _error(response.status, answer)
-                return answer
+                    raise _error(response.status, bytes(answer))
+                return bytes(answer)
         except TimeoutError:
             raise Unavailable("the node did not answer in time") from None
         except (aiohttp.ClientError, OSError) as error:

@@ -15,6 +15,7 @@ from adapters.api.token import TOKEN_FILE
 from adapters.configuration import MEMBER_FILE, NodeApi
 from adapters.notices import DrugParcel, Feedback, FreeText, Person
 from adapters.sdk import client as sdk_client
+from adapters.sdk import transport
 from broker.core.errors import (
     AddresseeUnreached,
     BadConfiguration,
@@ -126,6 +127,25 @@ async def test_errors_are_the_classes_of_their_codes(tmp_path: Path) -> None:
         assert (await sent.state()).stage == "proven"
         with pytest.raises(ValueError, match="a stage is one of"):
             await sent.wait("deliverd", 0)
+
+
+@sockets
+async def test_a_long_answer_comes_whole_and_one_that_is_too_long_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with local(tmp_path, "vn", "jp") as here, here["vn"].client() as vn, here["jp"].client() as jp:
+        agree(here)
+        text = "x" * 10_000
+        await vn.publish_all([seen(place=f"{number} {text}") for number in range(40)])
+        await here.travels("vn", "jp")
+
+        found = [each.content["place"].partition(" ")[0] async for each in jp.feed(follow=False)]
+        assert found == [str(number) for number in range(40)]
+
+        monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 100_000)
+        with pytest.raises(Unavailable, match="too large"):
+            await jp.deliveries()
+        assert len((await jp.deliveries(limit=5)).deliveries) == 5
 
 
 @sockets
