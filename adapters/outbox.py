@@ -92,24 +92,28 @@ class Outbox:
             raise failed
         return progressed
 
-    async def sign_all(self, most: int) -> None:
+    async def sign_all(self, most: int) -> list[Region]:
         """Sign what waits, at most about so many, and send nothing: the hub hears of it another way.
 
-        Raises:
-            Unavailable: The hub must first tell where a stream stands.
-            Refused: It will not.
+        Returns the regions in which nothing was signed, because the hub must first tell what it has.
         """
-        failed: Refused | Unavailable | None = None
+        out_of_step = []
         for region in self._outgoing.busy_regions():
             try:
                 await self._alignment.ensure(region)
-            except (Unavailable, Refused) as error:
-                failed = error
-                continue
-            while most > 0 and (signed := await self._signing.sign(region)):
-                most -= len(signed)
-        if failed is not None:
-            raise failed
+                while most > 0 and (signed := await self._signing.sign(region)):
+                    most -= len(signed)
+            except (Unavailable, Refused):
+                out_of_step.append(region)
+        return out_of_step
+
+    async def foresee(self, region: Region) -> list[bytes]:
+        """Return the names that what waits would have if it were signed now: those to ask the hub about.
+
+        Raises:
+            Unavailable: The store or the directory cannot be used now.
+        """
+        return [each.id for each in await self._signing.foresee(region)]
 
     # --- to the hub -------------------------------------------------------------------------------
 

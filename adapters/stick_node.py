@@ -95,7 +95,7 @@ class StickNode:
             StoreUnavailable: Nothing was written.
         """
         conversation = self._converse(fresh=fresh)
-        unknown = await self._sign()
+        out_of_step = await self._sign()
         number = int(self._store.fact("stick_number") or 0) + 1
         # Durable before the file is there: no two sticks ever have one number.
         self._store.remember(stick_number=number)
@@ -108,19 +108,14 @@ class StickNode:
             after=self._incoming.place(),
         )
         streams = self._streams()
-        # Of a stream of which it is not known where it stands nothing goes along: see `fresh`.
+        # What is signed in a stream that is not in step with the hub does not go along: see `fresh`.
         unsent = _fitting(
             each
             for region in streams
-            if f"{region.slug}/{streams[region]}" not in unknown
+            if region not in out_of_step
             for each in self._outgoing.unsent(region, MOST_NOTICES)
         )
-        unproven = [each for region in streams for each in self._outgoing.unproven(region, MOST_ASKED)]
-        asked = [each.id for each in unproven]
-        for region, stream in streams.items():
-            if f"{region.slug}/{stream}" in unknown:
-                # Before the stream is left, the hub says what of it was admitted.
-                asked += self._outgoing.live(self._outgoing.stream(region))[:MOST_ASKED]
+        asked = await self._questions(out_of_step)
         receipts = [signed for _, signed in self._incoming.unsent_receipts(MOST_RECEIPTS)]
         with write_stick(path) as write:
             write(head)
@@ -134,7 +129,18 @@ class StickNode:
                     [f"{region.slug}/{stream}" for region, stream in streams.items()],
                 )
             )
+        unknown = tuple(f"{region.slug}/{streams[region]}" for region in out_of_step)
         return Exported(number, len(unsent), len(receipts), len(asked), unknown)
+
+    async def _questions(self, out_of_step: Sequence[Region]) -> list[bytes]:
+        """Return the statements that the hub is asked about: what it holds, and what it may have."""
+        regions = self._outgoing.busy_regions()
+        asked = [each.id for region in regions for each in self._outgoing.unproven(region, MOST_ASKED)]
+        for region in out_of_step:
+            # Before the stream is left, the hub says what of it was admitted.
+            asked += self._outgoing.live(self._outgoing.stream(region))[:MOST_ASKED]
+            asked += await self._node.outbox.foresee(region)
+        return list(dict.fromkeys(asked))
 
     def _converse(self, *, fresh: bool) -> str:
         """Return the name of the conversation; a new one knows nothing of any stream."""
@@ -147,20 +153,13 @@ class StickNode:
             self._store.remember(stick_conversation=name, stick_number=0)
         return name
 
-    async def _sign(self) -> tuple[str, ...]:
-        """Sign what waits and what is owed; return the streams of which the hub must tell first."""
+    async def _sign(self) -> list[Region]:
+        """Sign what waits and what is owed; return the regions of which the hub must tell first."""
         for region in self._outgoing.busy_regions():
             self._open_stream(region)
-        await _quietly(lambda: self._node.outbox.sign_all(MOST_NOTICES))
+        out_of_step = await self._node.outbox.sign_all(MOST_NOTICES)
         await _quietly(self._node.receipts.step)
-        unknown = []
-        for region in self._outgoing.busy_regions():
-            stream = self._outgoing.stream(region).name
-            try:
-                await self._hub.stream(region, stream)
-            except NotOnStick:
-                unknown.append(f"{region.slug}/{stream}")
-        return tuple(unknown)
+        return out_of_step
 
     def _open_stream(self, region: Region) -> None:
         """Write a region in which this store never wrote in a stream that nobody has ever written.

@@ -251,6 +251,38 @@ async def test_a_node_that_was_set_back_is_found_out_by_the_carrier_and_sends_no
         assert world.metrics.refusals.collect()[0].samples == []
 
 
+async def test_a_restored_node_that_begins_anew_sends_nothing_again_that_waited_in_its_backup(
+    tmp_path: Path,
+) -> None:
+    """What waited when the backup was made was signed and sent since; the hub proves that it has it."""
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn, jp = OfflineNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        vn.enqueue(place="first")
+        await vn.goes_round()
+        vn.enqueue(place="waits in the backup")
+        vn.close()
+        shutil.copy(vn.path, tmp_path / "backup.db")
+        vn = OfflineNode(world, "vn", tmp_path)
+        await vn.goes_round()
+        vn.enqueue(place="not in the backup")
+        await vn.goes_round()
+        vn.close()
+        shutil.copy(tmp_path / "backup.db", vn.path)
+        vn = OfflineNode(world, "vn", tmp_path)
+        vn.enqueue(place="afterwards")
+
+        exported = await vn.exports(fresh=True)
+        assert (exported.notices, len(exported.unknown)) == (0, 1)
+        await vn.carries()
+        await vn.imports()
+        await vn.goes_round()
+        await jp.receives()
+
+        assert [state for state, _ in vn.states()] == ["proven"] * 3
+        assert len(jp.files()) == 4
+
+
 async def test_an_answer_to_a_stick_that_the_store_never_made_is_refused(tmp_path: Path) -> None:
     async with World(tmp_path, "vn", "jp") as world:
         agree(world)
