@@ -15,7 +15,6 @@ from typing import Any, Self, TypeVar
 
 from adapters.api import shapes
 from adapters.api.token import read_token
-from adapters.configuration import MEMBER_FILE, load_node_config
 from adapters.sdk.transport import ANSWER_SECONDS, Transport
 from adapters.sdk.values import Deliveries, Delivery, Sent, as_new, has_come
 from adapters.typed import TypedNotice
@@ -50,6 +49,9 @@ class Client:
         Raises:
             BadConfiguration: There is no node, it has no local API, or its token cannot be read.
         """
+        # A program that names the address needs nothing of the node's own.
+        from adapters.configuration import MEMBER_FILE, load_node_config
+
         config = load_node_config(Path(folder))
         if config.api is None:
             raise BadConfiguration("has no [api]: add it, and start the node again", field=MEMBER_FILE)
