@@ -89,8 +89,8 @@ def test_the_manual_has_no_section_for_an_alert_that_is_not_there() -> None:
 def events() -> Iterator[str]:
     """Every event that a line of code names."""
     called = re.compile(
-        r'(?:log_line|_events)\.\w+\(\s*"([a-z.-]+)"|\bline\(\s*"([a-z.-]+)"'
-        r'|\.sound\(\s*"([a-z.-]+)"|\.log\(\w+\.levelno, "([a-z.-]+)"'
+        r'(?:log_line|_events|structlog\.get_logger\(\))\.\w+\(\s*(?:record\.levelno,\s*)?"([a-z.-]+)"'
+        r'|\bline\(\s*"([a-z.-]+)"|\.sound\(\s*"([a-z.-]+)"'
     )
     for folder in ("broker", "adapters"):
         for path in (ROOT / folder).rglob("*.py"):
