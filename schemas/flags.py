@@ -11,7 +11,7 @@ regular expression), `units`, `range`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -57,6 +57,11 @@ def complete_checks(notice_type: NoticeType, notice: Mapping[str, Any]) -> dict[
     return _completed(notice_type.schema, notice, named_types(notice_type.schema))
 
 
+MOST_KNOWN = 1_024
+
+_known: dict[int, tuple[Node, Sequence[tuple[Node, Node]]]] = {}
+
+
 def _flags_of(spot: Spot) -> Iterator[Flag]:
     marks, value = spot.marks, spot.value
     if "codes" in marks and isinstance(value, str):
@@ -80,13 +85,26 @@ def _flags_of(spot: Spot) -> Iterator[Flag]:
             yield Flag(spot.path, FlagKind.RANGE)
 
 
+def _with_check_digits(record: Node, names: Mapping[str, Node]) -> Sequence[tuple[Node, Node]]:
+    """Return the fields of a record in which there is a check digit, at whatever depth, and their types."""
+    known = _known.get(id(record))
+    # An id may be given again once its record is gone; ours is not gone while it is kept here.
+    if known is None or known[0] is not record:
+        found = []
+        for field in record["fields"]:
+            node, _, _ = type_of(field["type"], names)
+            if node["type"] == "record" and ("check_digit" in field or _with_check_digits(node, names)):
+                found.append((field, node))
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        known = _known[id(record)] = record, found
+    return known[1]
+
+
 def _completed(record: Node, values: Mapping[str, Any], names: Mapping[str, Node]) -> dict[str, Any]:
     complete = dict(values)
-    for field in record["fields"]:
+    for field, node in _with_check_digits(record, names):
         name, value = field["name"], values.get(field["name"])
-        node, _, _ = type_of(field["type"], names)
-        if node["type"] != "record":
-            continue
         if isinstance(value, list):
             complete[name] = [_completed_one(field, node, item, names) for item in value]
         elif value is not None:
