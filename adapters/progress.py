@@ -25,7 +25,9 @@ WATCH_MS = 60_000
 SOONEST_MS = 300
 LATEST_MS = 30_000
 AT_ONCE = 8
-A_STEP = 64
+A_STEP = 16
+"""Questions in one look: whoever watches a thousand notices must not keep the hub from its work."""
+
 MOST_COUNT = 1 << 31
 
 log_line = logger_of("progress")
@@ -58,6 +60,12 @@ _STAGES = {
     "admitted": Stage.DECIDED,
     "proven": Stage.PROVEN,
 }
+
+
+def label_of(state: str) -> str:
+    """Return what people and programs see of a draft's state."""
+    stage = _STAGES.get(state)
+    return REFUSED if stage is None else stage.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +195,8 @@ class Following:
                 await self._patience.after_failure(failures)
             else:
                 failures, idle = 0, 0 if progressed else idle + 1
-                if not progressed:
-                    await self._patience.idle(idle, lambda: bool(self._watching.due(self._clock.now(), 1)))
+                # Also after work there is a pause: what is due then has waited for nothing else.
+                await self._patience.idle(idle, _never if progressed else self._is_due)
 
     async def step(self) -> bool:
         """Ask about what is due, and say whether anything was.
@@ -209,12 +217,19 @@ class Following:
                 self._watching.record(draft, _counts(status, self._clock.now()), _shares(status))
         return bool(due)
 
+    def _is_due(self) -> bool:
+        return bool(self._watching.due(self._clock.now(), 1))
+
     async def _ask(self, statement: bytes) -> StatementStatus | HalongError | None:
         """Ask for a status; a failure is a value, so that it ends no other question."""
         try:
             return await self._hub.statement(statement)
         except (Unavailable, Refused) as error:
             return error
+
+
+def _never() -> bool:
+    return False
 
 
 def _shares(status: StatementStatus | None) -> int:

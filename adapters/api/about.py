@@ -8,6 +8,7 @@ from typing import Any
 
 from adapters.api import shapes
 from adapters.equipment import Equipment
+from adapters.progress import label_of
 from adapters.status import snapshot
 from broker.core.errors import NotFound
 from broker.core.notice_json import time_to_json
@@ -56,7 +57,7 @@ class About:
             member=self._equipment.identity.member,
             network=self._equipment.identity.network,
             version=version("halong"),
-            notices=dict(now.sent),
+            notices={label_of(state): count for state, count in now.sent.items()},
             deliveries=dict(now.received),
             place=now.place,
             receipts_waiting=now.receipts_waiting,

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from adapters.store import Store
+from broker.core.errors import Unavailable
 
 LOOK_SECONDS = 0.05
 
@@ -29,7 +30,12 @@ class Changes:
         """Look for changes until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if self._store.changed_by_others():
+            try:
+                changed = self._store.changed_by_others()
+            except Unavailable:
+                # Whoever waits looks for itself, and is told that the store cannot be read.
+                changed = True
+            if changed:
                 self.tell()
 
     def tell(self) -> None:

@@ -19,7 +19,6 @@ from adapters.channels.folder import page_of
 from adapters.equipment import Equipment
 from adapters.incoming import Received
 from adapters.opening import Opening
-from adapters.progress import Watching
 from adapters.shown import shown
 from broker.core.errors import NotFound, Refused, Unavailable
 from broker.core.model import Event, Status, Tlp
@@ -42,7 +41,6 @@ class Receiving:
     def __init__(self, equipment: Equipment, changes: Changes) -> None:
         self._equipment = equipment
         self._incoming = equipment.incoming
-        self._watching = Watching(equipment.store)
         self._opening = Opening(equipment)
         self._changes = changes
 
@@ -125,8 +123,6 @@ class Receiving:
             now=now,
             **_given(given),
         )
-        if made.queued is not None:
-            self._watching.watch([made.queued], now)
         self._changes.tell()
         return shapes.Answered(id=made.queued, known=made.queued is None)
 

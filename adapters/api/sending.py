@@ -60,7 +60,6 @@ class Sending:
             number = id_ if known is None else known.id
             assert number is not None
             found.append(shapes.Queued(id=number, known=known is not None, source=draft.source))
-        self._watching.watch([each.id for each in found], now)
         self._changes.tell()
         return shapes.Published(notices=found)
 

@@ -342,8 +342,14 @@ class NodeStatus(Shape, frozen=True):
     member: str
     network: str
     version: str
-    notices: Annotated[dict[str, int], Meta(description="How many notices are in each state.")]
-    deliveries: Annotated[dict[str, int], Meta(description="How many deliveries are in each state.")]
+    notices: Annotated[dict[str, int], Meta(description="How many notices have come to which stage.")]
+    deliveries: Annotated[
+        dict[str, int],
+        Meta(
+            description="How many deliveries are checked (right, and no channel has them yet), delivered (a "
+            "channel has them), accepted (right, and for no channel), erased, or quarantined (wrong)."
+        ),
+    ]
     place: Annotated[int, Meta(description="The place of the latest delivery.")]
     receipts_waiting: int
     behind: Annotated[int, Meta(description="How many deliveries waited at the hub when it was asked last.")]

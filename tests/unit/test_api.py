@@ -281,7 +281,7 @@ async def test_the_node_tells_how_it_is_and_what_it_knows(tmp_path: Path) -> Non
         types = (await vn.ask("GET", "/v1/types")).json["types"]
         schema = (await vn.ask("GET", "/v1/types/drug-parcel")).json
 
-        assert (status["member"], status["notices"]) == ("vn", {"waiting": 1})
+        assert (status["member"], status["notices"]) == ("vn", {"queued": 1})
         assert {each["name"] for each in types} >= {"drug-parcel", "feedback", "sighting"}
         assert jsonschema_rs.validator_for(schema).is_valid({"channel": "POST"})
 

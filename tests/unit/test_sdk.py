@@ -53,6 +53,7 @@ async def test_a_typed_notice_goes_out_and_comes_in(tmp_path: Path) -> None:
         sent = await vn.publish(PARCEL, countries=["JP"], source="case-17")
         again = await vn.publish(PARCEL, countries=["JP"], source="case-17")
         await here.travels("vn", "jp")
+        assert (await sent.state()).stage == "proven"
         await here["vn"].node.node.following.step()
 
         assert (receiver.member, receiver.slots) == ("jp", ["facts", "identifiers"])
