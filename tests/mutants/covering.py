@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,18 @@ class Covering:
 
     lines: Mapping[str, Mapping[int, Sequence[str]]]
     seconds: Mapping[str, float]
+
+    def without(self, tests: Collection[str]) -> Covering:
+        """Return the same without tests that are of no use."""
+        return Covering(
+            {
+                path: {
+                    line: [test for test in reached if test not in tests] for line, reached in lines.items()
+                }
+                for path, lines in self.lines.items()
+            },
+            self.seconds,
+        )
 
     def tests_of(self, path: str, line: int) -> list[str]:
         """Return the tests that reach a line, the quickest first; none if only imports do."""
