@@ -15,6 +15,7 @@ from broker.terminal import READABLE, Command, Exit, answer, clean, json_option,
 @click.command(
     "export",
     cls=Command,
+    short_help="At a carrier: write a stick to the node.",
     examples=[
         "halong feed export /media/stick/back.stick --for vn --dir carrier",
         "halong feed export more.stick --dir carrier    # what came since",
@@ -83,6 +84,7 @@ def export(
 @click.command(
     "import",
     cls=Command,
+    short_help="At a node: check it and hand it on.",
     examples=[
         "halong feed import /media/stick/back.stick --dir vn",
         "halong feed import back.stick --dir vn --json",

@@ -70,6 +70,7 @@ def feedback() -> None:
 @feedback.command(
     "due",
     cls=Command,
+    short_help="What is owed, the longest overdue first.",
     examples=[
         "halong feedback due --dir jp",
         "halong feedback due --within 2 --json | jq '.due[].reference'",
@@ -106,6 +107,7 @@ def due_(days: float | None, folder: Path, as_json: bool) -> int:
 @feedback.command(
     "give",
     cls=Command,
+    short_help="Answer a notice.",
     examples=[
         "halong feedback give vn/asia-pacific/main/17 --outcome CHECKED_NO_FINDING",
         'halong feedback give 5a3f9c0d --outcome HIT_SEIZED --found "1.18 KGM mdma" --place VNSGN',
@@ -183,6 +185,7 @@ def give(
 @feedback.command(
     "received",
     cls=Command,
+    short_help="What came back on what was sent.",
     examples=["halong feedback received --dir vn", "halong feedback received -n 1000 --json"],
 )
 @click.option("-n", "limit", default=20, show_default=True, help="How many at most; the latest ones.")
@@ -205,6 +208,7 @@ def received(limit: int, folder: Path, as_json: bool) -> int:
 @feedback.command(
     "count",
     cls=Command,
+    short_help="Asked, given, late, hits: by agreement.",
     examples=["halong feedback count --dir vn", "halong feedback count --since 365 --json"],
 )
 @click.option("--since", "days", type=click.FloatRange(min=0), help="Only what was shared in so many days.")

@@ -42,6 +42,7 @@ def outbox() -> None:
 @outbox.command(
     "export",
     cls=Command,
+    short_help="At the node: write a stick to the hub.",
     examples=[
         "halong outbox export /media/stick/out.stick --dir vn",
         "halong outbox export out.stick --dir vn --fresh    # after the node was restored from a backup",
@@ -96,6 +97,7 @@ def export(file: Path, fresh: bool, folder: Path, as_json: bool) -> int:
 @outbox.command(
     "import",
     cls=Command,
+    short_help="At the carrier: hand it to the hub.",
     examples=[
         "halong outbox import /media/stick/out.stick --dir carrier",
         "halong outbox import out.stick --dir carrier --json",
