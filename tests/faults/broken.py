@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import adapters.channels.folder as folder_channel
+from adapters.channels import Item
+from adapters.channels.folder import FolderChannel
 from adapters.member_folder import open_folder
 from broker.cli import main
 from broker.clock import SystemClock
@@ -71,14 +72,19 @@ def says_again() -> None:
 
 
 def hands_on_again() -> None:
-    """Make a channel that does not know a delivery again: each time it is another file."""
-    write = folder_channel._write
+    """Make a node that hands the last of what its channel has on again, and a channel that does not mind."""
+    files = FolderChannel._files
 
-    def written(folder: Path, files: Mapping[str, bytes]) -> None:
+    def other_files(channel: FolderChannel, item: Item) -> Mapping[Path, bytes]:
         chance = secrets.token_hex(4)
-        write(folder, {name.replace(".", f"-{chance}.", 1): data for name, data in files.items()})
+        return {
+            path.with_name(path.name.replace(".", f"-{chance}.", 1)): data
+            for path, data in files(channel, item).items()
+        }
 
-    folder_channel._write = written
+    FolderChannel._files = other_files  # type: ignore[method-assign,assignment]
+    with open_folder(Path(sys.argv[-1])) as node, node.store.write():
+        node.store.run("UPDATE channels SET place = max(place - ?, 0)", EACH)
 
 
 KINDS: Mapping[str, Callable[[], None]] = {
