@@ -33,7 +33,7 @@ from broker.core.records import encode
 from broker.core.wire import Feed
 from broker.telemetry import logger_of
 
-A_FEED = 128
+A_FEED = 256
 FEED_SECONDS = 20.0
 MOST_PLACE = 1 << 53
 
