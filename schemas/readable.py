@@ -50,7 +50,8 @@ def visible(text: str) -> str:
 
     Line feed, tab and the two joiners, which some scripts need, stay.
     """
-    if text.isascii() and text.isprintable():
+    # Python calls printable what is in none of the categories below, and is no separator but the space.
+    if text.isprintable():
         return text
     return "".join(one if _is_harmless(one) else f"⟨U+{ord(one):04X}⟩" for one in text)
 
