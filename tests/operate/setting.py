@@ -6,6 +6,8 @@ import re
 import urllib.request
 from pathlib import Path
 
+from adapters.status import Snapshot, snapshot
+from adapters.store import Store
 from broker.demo.processes import Farm, free_port
 from tests.story.shell import Shell
 
@@ -63,9 +65,14 @@ class Operator:
         """Have vn publish the parcel so often."""
         self.shell.ok("halong publish " + "parcel.json " * count + "--dir vn")
 
-    def arrived(self) -> int:
-        """Return how much jp received."""
-        return len(self.shell.ok("halong feed --dir jp --json -n 1000").json["items"])
+    def arrived(self, member: str = "jp") -> int:
+        """Return how many deliveries a member has handed on."""
+        return self.looks(member).received.get("delivered", 0)
+
+    def looks(self, member: str) -> Snapshot:
+        """Return how a member's node is, as its store tells it."""
+        with Store.open_to_read(self.shell.folder / member / "node.db") as store:
+            return snapshot(store)
 
     def scrapes(self, name: str) -> dict[str, str]:
         """Return the metrics of a process: each name, with the kind that it has."""

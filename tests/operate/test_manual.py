@@ -55,7 +55,8 @@ def test_the_manual_holds_on_a_hub_with_two_members(operator: Operator) -> None:
     assert counted["published"] <= 23
 
     # The hub was set back by what came after its backup, and whoever saw that says so; then both go on.
-    shell.until(lambda: "bad-proof" in shell("halong doctor --dir jp").out)
+    shell.until(lambda: operator.looks("jp").held_code == "bad-proof")
+    assert "bad-proof" in shell("halong doctor --dir jp").out
     operator.follows("A hub that was set back")
     operator.follows("A hub that was set back", vn="jp")
     before = operator.arrived()
