@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,6 +89,21 @@ def test_python_publishes_follows_and_answers(network: Network) -> None:
     assert f" {reference} drug-parcel" in answered[0]
     assert f"answered {reference}" in answered[0]
     assert answered[1] == ""
+
+
+def test_the_first_programs_of_the_manual_run(network: Network) -> None:
+    manual = (ROOT / "docs/api.md").read_text()
+    python = re.findall(r"```python\n(.*?)```", manual, re.DOTALL)[0]
+    shell = re.findall(r"```sh\n(.*?)```", manual, re.DOTALL)[0]
+    shell = shell.replace("http://127.0.0.1:8446", network.url("vn")).replace("deploy/", f"{ROOT}/deploy/")
+
+    said = network.program(sys.executable, "-c", python)
+    answers = network.program("sh", "-ec", shell)
+
+    assert said.splitlines()[0] == "jp ['facts', 'identifiers', 'entities', 'persons'] None"
+    assert "stage='delivered'" in said
+    assert '"known":false' in answers
+    assert answers.endswith('"more":false}')
 
 
 def test_node_js_publishes_and_reads_from_the_description_alone(network: Network) -> None:
