@@ -1,8 +1,8 @@
 """Running something until it is told to stop: SIGTERM and Ctrl-C cancel it, and that is a good end.
 
-Services are crash-only, so there is nothing to do here but to cancel and to wait.  A service manager that asked
-to be told (systemd's `Type=notify`, `WatchdogSec=`) hears when the process is ready, that its loop turns, and
-that it stops: one datagram each to the socket that it named.  Source: sd_notify(3).
+Services are crash-only, so there is nothing to do here but to cancel and to wait.  A service manager that
+asked to be told (systemd's `Type=notify`, `WatchdogSec=`) hears when the process is ready, that its loop
+turns, and that it stops: one datagram each to the socket that it named.  Source: sd_notify(3).
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ def tell_manager(state: str) -> None:
     if not address.startswith(("/", "@")):
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told, contextlib.suppress(OSError):
-        told.setblocking(False)
+        told.settimeout(0)
         # A name that begins with @ is in the abstract namespace: unix(7).
         told.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
 
 
 def _keep_telling(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
-    """Tell twice in each period that the loop turns; a loop that hangs tells nothing, and is started again."""
+    """Tell twice in each period that the loop turns; one that hangs tells nothing, and is started again."""
     if seconds > 0:
         tell_manager(ALIVE)
         loop.call_later(seconds, _keep_telling, loop, seconds)
