@@ -6,6 +6,7 @@ refused.  How requests look is decided in `routes`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from adapters.progress import Progress, Stage, Watching
 from broker.core.errors import BadHeader, NotFound, Refused, SourceReused
 from broker.core.model import Region
 from broker.core.notice_json import time_to_json
+
+SOURCE = re.compile(rf"[!-~]{{1,{shapes.MOST_SOURCE}}}")
 
 
 class Sending:
@@ -128,10 +131,7 @@ class Sending:
         if isinstance(obj, dict) and "source" in obj:
             obj = dict(obj)
             source = obj.pop("source")
-        if source is not None and not (
-            isinstance(source, str) and 0 < len(source) <= shapes.MOST_SOURCE and source.isascii()
-            and source.isprintable() and " " not in source
-        ):  # fmt: skip
+        if source is not None and not (isinstance(source, str) and SOURCE.fullmatch(source)):
             raise BadHeader(
                 f"a source has 1 to {shapes.MOST_SOURCE} printable ASCII characters", field=f"{prefix}source"
             )

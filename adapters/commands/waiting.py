@@ -7,6 +7,7 @@ stops nothing else.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -38,7 +39,7 @@ class Wait:
 class View(Protocol):
     """Where progress is shown."""
 
-    def show(self, all_: Sequence[Progress], changed: Sequence[Progress], seconds: float) -> None:
+    def show(self, all_: Sequence[Progress], changed: Sequence[Progress], seconds: float, /) -> None:
         """Show all, of which some have changed."""
         ...
 
@@ -49,20 +50,31 @@ def wait_for(node: NodeFolder, ids: Sequence[int], stage: Stage, seconds: float,
     Raises:
         Stopped: They have not in time; nothing is lost.
     """
+    many = len(ids) > MOST_LINES
     if as_json:
-        return _follow(node, ids, stage, seconds, _Events())
-    if not on_terminal():
-        return _follow(node, ids, stage, seconds, _Lines())
-    if len(ids) > MOST_LINES:
+        now = _follow(node, ids, stage, seconds, _Events())
+    elif many:
         with progress(stage.label) as tell:
-            return _follow(node, ids, stage, seconds, _Bar(tell, stage))
-    from rich.live import Live
+            now = _follow(node, ids, stage, seconds, _Bar(tell, stage))
+    elif on_terminal():
+        from rich.live import Live
 
-    with Live(console=console(), refresh_per_second=10) as live:
-        return _follow(node, ids, stage, seconds, _Table(live))
+        with Live(console=console(), refresh_per_second=10) as live:
+            now = _follow(node, ids, stage, seconds, _Table(live))
+    else:
+        now = _follow(node, ids, stage, seconds, _Lines())
+    if many and not as_json:
+        say(_tally(now))
+    late = [each for each in now if not each.reached(stage)]
+    if late:
+        _give_up(late, len(now), stage, seconds)
+    return _ended(now)
 
 
-def _follow(node: NodeFolder, ids: Sequence[int], stage: Stage, seconds: float, view: View) -> int:
+def _follow(
+    node: NodeFolder, ids: Sequence[int], stage: Stage, seconds: float, view: View
+) -> Sequence[Progress]:
+    """Show changes until all have come to the stage, or the time is over; return how far they came."""
     watching, clock = Watching(node.store), SystemClock()
     begun = time.monotonic()
     watched = silent = False
@@ -78,10 +90,8 @@ def _follow(node: NodeFolder, ids: Sequence[int], stage: Stage, seconds: float, 
         if changed:
             seen.update((each.queued.id, each) for each in changed)
             view.show(now, changed, passed)
-        if all(each.reached(stage) for each in now):
-            return _ended(now)
-        if passed >= seconds:
-            _give_up(now, stage, seconds)
+        if passed >= seconds or all(each.reached(stage) for each in now):
+            return now
         if not silent and passed > SILENT_SECONDS and all(each.stage is Stage.QUEUED for each in now):
             silent = True
             note("still queued: does `halong member` run?")
@@ -107,10 +117,9 @@ def _ended(now: Sequence[Progress]) -> int:
     )
 
 
-def _give_up(now: Sequence[Progress], stage: Stage, seconds: float) -> None:
-    late = [each for each in now if not each.reached(stage)]
+def _give_up(late: Sequence[Progress], all_: int, stage: Stage, seconds: float) -> None:
     raise Stopped(
-        f"{len(late)} of {len(now)} not {stage.label} after {seconds:g} seconds; nothing is lost",
+        f"{len(late)} of {all_} not {stage.label} after {seconds:g} seconds; nothing is lost",
         code="unavailable",
         where=f"notice {late[0].queued.id}: {late[0].label}",
         next_step="the node goes on by itself: `halong doctor` says what it waits for",
@@ -130,7 +139,7 @@ def _told(one: Progress | None) -> tuple[object, ...] | None:
 class _Events:
     """One JSON object on a line for each change."""
 
-    def show(self, all_: Sequence[Progress], changed: Sequence[Progress], seconds: float) -> None:  # noqa: ARG002
+    def show(self, _all: Sequence[Progress], changed: Sequence[Progress], seconds: float) -> None:
         for each in changed:
             click.echo(msgspec.json.encode(_event(each, seconds)))
 
@@ -159,7 +168,7 @@ def _event(one: Progress, seconds: float) -> Mapping[str, Any]:
 class _Lines:
     """A line for each change: where no terminal is, or it is dumb."""
 
-    def show(self, all_: Sequence[Progress], changed: Sequence[Progress], seconds: float) -> None:  # noqa: ARG002
+    def show(self, _all: Sequence[Progress], changed: Sequence[Progress], seconds: float) -> None:
         for each in changed:
             said = f"{each.label}{_counted(each)}"
             say(f"  {_name(each)}   {said}   {seconds:.1f} s")
@@ -171,11 +180,12 @@ class _Table:
     def __init__(self, live: Any) -> None:
         self._live = live
 
-    def show(self, all_: Sequence[Progress], changed: Sequence[Progress], seconds: float) -> None:  # noqa: ARG002
+    def show(self, all_: Sequence[Progress], _changed: Sequence[Progress], _seconds: float) -> None:
         from rich.text import Text
 
         lines = [f"{_name(each)}  {_steps(each)}" for each in all_]
-        self._live.update(Text.from_ansi("\n".join(lines)), refresh=True)
+        text = Text.from_ansi("\n".join(lines), no_wrap=True, overflow="ellipsis")
+        self._live.update(text, refresh=True)
 
 
 class _Bar:
@@ -185,8 +195,16 @@ class _Bar:
         self._tell = tell
         self._stage = stage
 
-    def show(self, all_: Sequence[Progress], changed: Sequence[Progress], seconds: float) -> None:  # noqa: ARG002
+    def show(self, all_: Sequence[Progress], _changed: Sequence[Progress], _seconds: float) -> None:
         self._tell(sum(each.reached(self._stage) for each in all_), len(all_))
+
+
+def _tally(now: Sequence[Progress]) -> str:
+    """Return how many notices have come how far."""
+    counts = Counter(each.label for each in now)
+    nobody = sum(each.receivers == 0 for each in now)
+    said = [f"{count:,} {label}" for label, count in counts.most_common()]
+    return f"  {', '.join(said)}{f'; {nobody:,} of them nobody gets' if nobody else ''}"
 
 
 def _steps(one: Progress) -> str:
@@ -200,7 +218,7 @@ def _steps(one: Progress) -> str:
         words.append(style(word, fg="green") if there else style(word, dim=True))
     if one.receivers == 0:
         words = [*words[:2], style("nobody gets it", fg="yellow")]
-    return "  ".join(words)
+    return " ".join(words)
 
 
 def _count(one: Progress, step: Stage) -> str:

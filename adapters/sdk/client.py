@@ -49,13 +49,7 @@ class Client:
         Raises:
             BadConfiguration: There is no node, it has no local API, or its token cannot be read.
         """
-        # A program that names the address needs nothing of the node's own.
-        from adapters.configuration import MEMBER_FILE, load_node_config
-
-        config = load_node_config(Path(folder))
-        if config.api is None:
-            raise BadConfiguration("has no [api]: add it, and start the node again", field=MEMBER_FILE)
-        return cls(f"http://127.0.0.1:{config.api.port}", read_token(Path(folder)), seconds=seconds)
+        return cls(*where(Path(folder)), seconds=seconds)
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
@@ -218,6 +212,17 @@ class Client:
         except Unavailable:
             await asyncio.sleep(FIRST_WAIT_SECONDS)
             return await ask()
+
+
+def where(folder: Path) -> tuple[str, str]:
+    """Return the address and the token of the node in a folder; raises as `Client.of_node`."""
+    # A program that names the address needs nothing of the node's own.
+    from adapters.configuration import MEMBER_FILE, load_node_config
+
+    config = load_node_config(folder)
+    if config.api is None:
+        raise BadConfiguration("has no [api]: add it, and start the node again", field=MEMBER_FILE)
+    return f"http://127.0.0.1:{config.api.port}", read_token(folder)
 
 
 def _id(delivery: Delivery | str) -> str:

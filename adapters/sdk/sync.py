@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from adapters.api import shapes
-from adapters.sdk.client import Client, Notice
+from adapters.sdk.client import Client, Notice, where
 from adapters.sdk.transport import ANSWER_SECONDS
 from adapters.sdk.values import Deliveries, Delivery, Sent
 
@@ -52,10 +52,7 @@ class SyncClient:
     @classmethod
     def of_node(cls, folder: Path | str, *, seconds: float = ANSWER_SECONDS) -> Self:
         """Return the client of the node in a folder of this machine."""
-        made = cls.__new__(cls)
-        made._client = Client.of_node(folder, seconds=seconds)  # noqa: SLF001 - our own
-        made._loop = made._thread = None  # noqa: SLF001
-        return made
+        return cls(*where(Path(folder)), seconds=seconds)
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
