@@ -1,17 +1,20 @@
 """A hub and members as they are run for real: folders made as by the commands, processes started by command.
 
 One member publishes, under an agreement that entitles all others; some of those have a node, the rest only an
-inbox at the hub.
+inbox at the hub.  A node hands what it has verified to a table of the member's own.
 """
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from adapters.channels.sql_sqlite import schema
 from adapters.configuration import MEMBER_FILE, load_node_config
 from adapters.member_folder import MemberPlan, check_welcome, install, make_member
 from broker.commands import hub_folder
@@ -44,6 +47,13 @@ retention_days = 365
 """
 
 
+TABLE_FILE = "desk.db"
+CHANNEL = f"""[channels.desk]
+kind = "sql"
+url = "sqlite:///{TABLE_FILE}"
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """Folders of a hub and its members, and the processes that run on them.
@@ -52,14 +62,12 @@ class Deployment:
         folder: Where all of it is.
         receivers: How many members are entitled.
         nodes: How many of them run a node.
-        channels: The part of `member.toml` that says where a receiver's deliveries go.
         log: The hub's log.
     """
 
     folder: Path
     receivers: int
     nodes: int
-    channels: str = "[channels]"
     log: str = "sqlite:///log.db"
     farm: Farm = field(default_factory=Farm)
 
@@ -113,4 +121,8 @@ class Deployment:
         file = self.path(name) / MEMBER_FILE
         before, mark, _ = file.read_text().partition("[channels.folder]")
         assert mark
-        file.write_text(f"{before}{self.channels}\n")
+        file.write_text(f"{before}{CHANNEL}")
+        with contextlib.closing(sqlite3.connect(self.path(name) / TABLE_FILE)) as table:
+            for statement in schema("halong_notice"):
+                table.execute(statement)
+            table.commit()

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.table import Row, record
 from tests.soak.chart import draw
-from tests.soak.deployment import PUBLISHER, Deployment
+from tests.soak.deployment import PUBLISHER, TABLE_FILE, Deployment
 from tests.soak.sustained import Outcome, summary, sustain
 from tests.soak.watching import NodeStore, quantile, slope
 
@@ -22,7 +22,7 @@ KEEP = os.environ.get("HALONG_SUSTAINED_RUNS")
 
 
 def counted(deployment: Deployment, outcome: Outcome, name: str) -> Row:
-    """Compare every receiver's store with what the publisher said, in its order."""
+    """Compare the table of every receiver with what the publisher said, in its order."""
     with closing(NodeStore(deployment.path(PUBLISHER) / "node.db")) as sender:
         said = [
             id_
@@ -30,8 +30,11 @@ def counted(deployment: Deployment, outcome: Outcome, name: str) -> Row:
         ]
     lost = doubled = wrong = disordered = 0
     for receiver in deployment.receiving:
-        with closing(NodeStore(deployment.path(receiver) / "node.db")) as store:
-            got = [id_ for (id_,) in store.rows("SELECT statement FROM deliveries ORDER BY rowid")]
+        with closing(NodeStore(deployment.path(receiver) / TABLE_FILE)) as table:
+            rows = table.rows("SELECT statement FROM halong_notice ORDER BY number")
+        got = [
+            statement if isinstance(statement, bytes) else bytes.fromhex(statement) for (statement,) in rows
+        ]
         lost += len(set(said) - set(got))
         doubled += len(got) - len(set(got))
         wrong += len(set(got) - set(said))
