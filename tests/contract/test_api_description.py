@@ -26,7 +26,7 @@ from tests.world import CATALOGUE
 
 pytestmark = pytest.mark.sockets
 
-CASES = 20
+CASES = 8
 FEW = Catalogue([CATALOGUE.current("sighting"), CATALOGUE.current("feedback")])
 """Other types are described by the same function; a hundred fields more only take longer."""
 
