@@ -94,7 +94,7 @@ class Folder(Counterpart):
     kind = "folder"
 
     def __post_init__(self) -> None:
-        self.settings = 'path = "side-inbox"\n'
+        self.settings = f'path = "{self.inbox}"\n'
 
     @property
     def inbox(self) -> Path:
@@ -133,6 +133,7 @@ class Folder(Counterpart):
 SCRIPT = """\
 #!/bin/sh
 # What a member might write: one line for each notice.
+cd "$(dirname "$0")" || exit 75
 [ -e fail ] && exit 75
 [ -e hang ] && sleep 600
 line=$(cat)
@@ -150,7 +151,7 @@ class Script(Counterpart):
         path = self.folder / "take.sh"
         path.write_text(SCRIPT)
         path.chmod(0o755)
-        self.settings = 'command = ["./take.sh"]\nattempts = 2\n'
+        self.settings = f'command = ["{path}"]\nattempts = 2\n'
 
     async def arrived(self) -> list[Arrived]:
         path = self.folder / "arrived.jsonl"
@@ -233,7 +234,7 @@ class Web(Counterpart):
             secret.write_text(SECRET + "\n")
             secret.chmod(0o600)
             self.url = f"https://localhost:{runner.addresses[0][1]}/notices"
-            self.settings = f'url = "{self.url}"\nsecret_file = "webhook.secret"\nauthority = "tls/ca.pem"\n'
+            self.settings = f'url = "{self.url}"\nsecret_file = "{secret}"\nauthority = "{tls / "ca.pem"}"\n'
             yield
         finally:
             self.hanging.set()
@@ -283,7 +284,8 @@ class Mail(Counterpart):
         context.load_cert_chain(tls / "server.pem", tls / "server.key")
 
         def known(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
-            return AuthResult(success=(data.login, data.password) == (b"halong", b"geheim"))
+            right = (data.login, data.password) == (b"halong", b"geheim")
+            return AuthResult(success=right, handled=False)
 
         controller = Controller(
             self,
@@ -301,8 +303,8 @@ class Mail(Counterpart):
         password.write_text("geheim\n")
         password.chmod(0o600)
         self.settings = (
-            f'host = "localhost"\nport = {controller.port}\nauthority = "tls/ca.pem"\nusername = "halong"\n'
-            'password_file = "mail.password"\nsender = "halong@node.example"\n'
+            f'host = "localhost"\nport = {controller.port}\nauthority = "{tls / "ca.pem"}"\n'
+            f'username = "halong"\npassword_file = "{password}"\nsender = "halong@node.example"\n'
             'recipients = ["desk@customs.example", "night@customs.example"]\ntlp = "AMBER"\n'
         )
         try:
@@ -327,7 +329,7 @@ class Sqlite(Counterpart):
     def __post_init__(self) -> None:
         self.exact = True
         self.path = self.folder / "own.db"
-        self.settings = 'url = "sqlite:///own.db"\n'
+        self.settings = f'url = "sqlite:///{self.path}"\n'
 
     async def prepare(self) -> None:
         await self.channel().create()  # type: ignore[attr-defined]
@@ -374,7 +376,7 @@ class Postgres(Counterpart):
         password.write_text(self.server.password)
         password.chmod(0o600)
         self.settings = (
-            f'url = "{self.server.url}"\ntable = "{self.table}"\npassword_file = "postgres.password"\n'
+            f'url = "{self.server.url}"\ntable = "{self.table}"\npassword_file = "{password}"\n'
             f'authority = "{self.server.authority}"\n'
         )
 

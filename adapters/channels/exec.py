@@ -8,17 +8,18 @@ read as a command.  What the command prints is dropped, for it may be content.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from adapters.channels import LIVE_ALONE, ChannelRefused, ChannelUnavailable, Item
+from adapters.channels.thread import OneAtATime
 from adapters.shown import shown
 from broker.core.errors import BadConfiguration
 from broker.core.model import Status
@@ -53,6 +54,7 @@ class ExecChannel:
         self._folder = folder
         self._attempts = attempts
         self._failed = (0, 0)
+        self._thread = OneAtATime(name)
 
     async def deliver(self, item: Item) -> None:
         """Return when the command has ended well.
@@ -74,14 +76,31 @@ class ExecChannel:
         raise ChannelUnavailable("the command failed", field=self.name, answer=answer)
 
     async def _run(self, data: bytes, environment: Mapping[str, str]) -> int:
+        # Started in one step: were this awaited, a cut in between would leave a process that nobody knows.
+        process = self._start(environment)
+
+        def finish() -> int:
+            # A command need not read what it gets.
+            process.communicate(data)
+            return process.returncode
+
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
+            return await self._thread.run(finish)
+        finally:
+            # Too late, or the node stops.
+            if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    def _start(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(  # noqa: S603 - the member's own command, without a shell
+                self._command,
                 cwd=self._folder,
                 env=environment,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
                 # A group of its own, so that what the command started ends with it.
                 start_new_session=True,
             )
@@ -89,16 +108,6 @@ class ExecChannel:
             raise ChannelUnavailable(
                 f"the command cannot be run: {error.strerror}", field=self.name, answer="not-run"
             ) from None
-        try:
-            # A command need not read what it gets.
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                await process.communicate(data)
-            return await process.wait()
-        finally:
-            # Too late, or the node stops.  The group is gone only when its leader was waited for.
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
 
     async def check(self) -> str:
         """Say which program would run.
