@@ -29,6 +29,7 @@ from tests.bench import (
     growth,
     ladder,
     latency,
+    outbox,
     report,
     rows,
     sequencing,
@@ -41,6 +42,7 @@ from tests.bench.setting import Setting, cluster
 PARTS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "gateway batch-signature": gate.rows,
     "decide": deciding.rows,
+    "outbox": outbox.rows,
     "commit": committing.rows,
     "dispatch": fanout.rows,
     "sequence": sequencing.rows,
