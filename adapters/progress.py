@@ -7,7 +7,6 @@ signed; they show progress, and nothing that counts rests on them.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -15,7 +14,7 @@ from enum import IntEnum
 from adapters.equipment import Equipment
 from adapters.outgoing import Queued
 from adapters.store import Store
-from broker.core.errors import HalongError, Refused, Unavailable
+from broker.core.errors import Refused, Unavailable
 from broker.core.model import Decision
 from broker.core.records import decode
 from broker.core.wire import StatementStatus
@@ -24,9 +23,7 @@ from broker.telemetry import logger_of
 WATCH_MS = 60_000
 SOONEST_MS = 300
 LATEST_MS = 30_000
-AT_ONCE = 8
-A_STEP = 16
-"""Questions in one look: whoever watches a thousand notices must not keep the hub from its work."""
+A_STEP = 64
 
 MOST_COUNT = 1 << 31
 
@@ -206,26 +203,17 @@ class Following:
             Refused: The hub does not answer us.
         """
         due = self._watching.due(self._clock.now(), A_STEP)
-        for start in range(0, len(due), AT_ONCE):
-            some = due[start : start + AT_ONCE]
-            async with asyncio.TaskGroup() as group:
-                asked = [group.create_task(self._ask(statement)) for _, statement in some]
-            for (draft, _), task in zip(some, asked, strict=True):
-                status = task.result()
-                if isinstance(status, HalongError):
-                    raise status
-                self._watching.record(draft, _counts(status, self._clock.now()), _shares(status))
-        return bool(due)
+        if not due:
+            return False
+        statuses = await self._hub.statements([statement for _, statement in due])
+        # What the hub leaves out at the end is asked for again.
+        for (draft, statement), status in zip(due, statuses, strict=False):
+            told = status if status is not None and status.statement == statement.hex() else None
+            self._watching.record(draft, _counts(told, self._clock.now()), _shares(told))
+        return True
 
     def _is_due(self) -> bool:
         return bool(self._watching.due(self._clock.now(), 1))
-
-    async def _ask(self, statement: bytes) -> StatementStatus | HalongError | None:
-        """Ask for a status; a failure is a value, so that it ends no other question."""
-        try:
-            return await self._hub.statement(statement)
-        except (Unavailable, Refused) as error:
-            return error
 
 
 def _never() -> bool:

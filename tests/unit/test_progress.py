@@ -30,7 +30,7 @@ class AskedHub(OtherHub):
         self.told: dict[str, int] | None = None
         self.knows = True
 
-    async def statement(self, statement: bytes) -> StatementStatus | None:
+    async def statement(self, statement: bytes) -> StatementStatus | None:  # what `statements` asks for each
         self.asked += 1
         status = await super().statement(statement)
         assert status is not None
