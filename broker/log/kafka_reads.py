@@ -31,6 +31,8 @@ from broker.log.kafka_clients import (
 
 READERS: Final = 4
 """Ranges that are read at the same time; more wait for their turn."""
+KEPT: Final = 12
+"""Consumers kept where they stand: a ledger goes on in six partitions, an inbox in one for each member."""
 READ_WAIT_MILLISECONDS: Final = 2
 """How long a broker may keep a question for a range; what is asked for is there, so it answers at once.
 
@@ -96,12 +98,21 @@ class _Client:
 
 @dataclass(slots=True, eq=False)
 class _Position:
-    """A consumer, and the partition and offset from which it goes on without being asked anew."""
+    """A consumer, and the partition and offsets from which it goes on without being asked anew.
+
+    From `since`, behind the last record that it yielded, to `next` there are no records, but markers of
+    transactions: whoever goes on from one of these gets the same.
+    """
 
     consumer: Any
     partition: Partition | None = None
+    since: int = -1
     next: int = -1
     at_end: bool = False
+
+    def goes_on(self, partition: Partition, start: int) -> bool:
+        """Does it go on from this place?"""
+        return self.partition == partition and self.since <= start <= self.next
 
 
 class Reads:
@@ -300,6 +311,8 @@ class Reads:
         step = self._cluster.step_seconds
         fetching = position.consumer.getmany(there, timeout_ms=FETCH_WAIT_MILLISECONDS, max_records=limit)
         records = stored(self._cluster, (await bounded(fetching, step, "yield records")).get(there, ()))
+        if records:
+            position.since = records[-1].offset + 1
         # Markers of transactions hold offsets too: the position passes them, records do not tell.
         position.next = await bounded(position.consumer.position(there), step, "tell a position")
         return records
@@ -330,10 +343,10 @@ class Reads:
         there = self._cluster.there(partition)
         positions = self._idle[one]
         for index, idle in enumerate(positions):
-            if (idle.partition, idle.next) == (partition, start):
+            if idle.goes_on(partition, start):
                 idle.consumer.resume(there)
                 return positions.pop(index)
-        if len(positions) >= READERS:
+        if len(positions) >= KEPT:
             position = positions.pop(0)
         else:
             bytes_at_once = 1 if one else PARTITION_FETCH_BYTES  # a batch comes whole, however large
@@ -345,7 +358,7 @@ class Reads:
                 raise
         position.consumer.assign([there])
         position.consumer.seek(there, start)
-        position.partition, position.next = partition, start
+        position.partition, position.since, position.next = partition, start, start
         return position
 
     def _check_open(self) -> None:

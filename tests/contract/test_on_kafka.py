@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from broker.core.errors import BadConfiguration
 from broker.log import Log, LogUnavailable, Partition, Record, Tls, Topic, open_log
+from broker.log.kafka import KafkaLog
 from broker.log.kafka_clients import Cluster, _contains_abort_marker
 from broker.log.kafka_writer import TransactionalWriter
 from deploy.kafka.acls import allow_hub, allow_member
@@ -105,6 +106,29 @@ async def test_a_claim_never_starts_from_a_place_that_is_not_final(
                     assert following.value == b"%d" % (n + 1)
                 await rival.stop()
         assert await outputs(log) == list(range(20))
+
+
+async def test_a_tail_goes_on_behind_markers_without_a_fresh_start(kafka: str, kafka_url: str) -> None:
+    """A commit leaves a marker behind its records: the place behind the last record is not the reader's."""
+    cluster = Cluster(kafka.split(","), kafka_url.rsplit("/", 1)[1] + ".")
+    writer = TransactionalWriter(cluster, "a-writer", cluster.group("a-writer"))
+    async with asyncio.timeout(SECONDS), open_log(kafka_url) as log:
+        assert isinstance(log, KafkaLog)
+        await log.create([OUTPUT])
+        await writer.start()
+        start, consumers = 0, set()
+        for n in range(10):
+            await writer.store([Record(OUT, b"", b"%d" % n)], {OUT: n + 1})
+            await log.ends([OUTPUT.name])
+            (found,) = await log.read(OUT, start, 100)
+            assert found.value == b"%d" % n
+            start = found.offset + 1
+            consumers |= {id(position.consumer) for position in log._reads._idle[False]}
+        await writer.stop()
+        assert len(consumers) == 1
+        # Also from a place in between, and from one that is passed: always what stands there.
+        assert [one.value for one in await log.read(OUT, 0, 100)] == [b"%d" % n for n in range(10)]
+        assert await log.read(OUT, start, 100) == []
 
 
 async def test_deployments_with_other_names_do_not_see_each_other(kafka_url: str) -> None:
