@@ -70,6 +70,7 @@ types = {types}
 slots = ["facts"]
 """
 
+DAY_MS = 86_400_000
 LOOK_SECONDS = 0.05
 SETTLE_SECONDS = 120.0
 STILL_SECONDS = 60.0
@@ -119,7 +120,8 @@ class Live:
 
         `commands` replaces what is run for a name: a hub that is broken on purpose, a clock that is wrong.
         """
-        now = SystemClock().now()
+        # Everybody joined yesterday, so that keys count also where a clock is behind.
+        now = SystemClock().now() - DAY_MS
         hub = folder / "hub"
         hub_folder.make_hub(hub, HubPlan(NETWORK, HOST, free_port(), HOST, 0), now)
         for member in MEMBERS:
@@ -177,9 +179,11 @@ class Live:
 
     # --- the load -----------------------------------------------------------------------------------
 
-    def queue(self, member: str, count: int, notice_type: str = "drug-parcel") -> None:
-        """Queue that many notices at a member's node, as any program of its machine does."""
-        now = SystemClock().now()
+    def queue(
+        self, member: str, count: int, notice_type: str = "drug-parcel", *, clock_seconds: int = 0
+    ) -> None:
+        """Queue that many notices at a member's node, as any program of its machine does, by its clock."""
+        now = SystemClock().now() + clock_seconds * 1000
         marks = [f"mark-{self.queued.total() + number:06d}" for number in range(count)]
         drafts = [
             Draft.from_json(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from broker.demo.processes import halong
 from broker.terminal import Exit
 from tests.faults import broken, chance
 from tests.faults.live import Live, run
@@ -72,7 +71,7 @@ def test_a_clock_that_is_an_hour_off_loses_nothing(name: str, seconds: int, tmp_
     began = time.monotonic()
     with wrong_by(tmp_path, name, seconds) as live:
         live.start()
-        live.queue("vn", NOTICES)
+        live.queue("vn", NOTICES, clock_seconds=seconds if name == "vn" else 0)
         live.queue("jp", NOTICES)
         live.settle()
         live.stop()
@@ -87,27 +86,31 @@ def test_a_clock_that_is_an_hour_off_loses_nothing(name: str, seconds: int, tmp_
     assert live.audit()["log"] == "verified"
 
 
-def test_what_was_said_with_a_clock_that_is_ahead_waits_until_it_is_true(tmp_path: Path) -> None:
-    """For a hub whose clock is an hour behind all notices are of the future; an hour later they are not."""
+@pytest.mark.parametrize(("name", "seconds", "later"), [("hub", -HOUR, 0), ("vn", HOUR, HOUR)])
+def test_what_is_of_the_hubs_future_waits_until_it_is_true(
+    name: str, seconds: int, later: int, tmp_path: Path
+) -> None:
+    """The hub is an hour behind, or the publisher ahead; then the hub is put right, or an hour passes."""
     began = time.monotonic()
-    with wrong_by(tmp_path, "hub", -HOUR) as live:
+    with wrong_by(tmp_path, name, seconds) as live:
         live.start()
-        live.queue("vn", NOTICES)
+        live.queue("vn", NOTICES, clock_seconds=seconds if name == "vn" else 0)
         assert live.until(
             lambda: any(
                 (alarm.event, alarm.code) == ("outbox.blocked", "not-yet-valid")
                 for alarm in live.look("vn").alarms
             )
         )
+        assert live.files("jp") == 0
         live.stop("hub")
-        live.replace("hub", halong("hub", "--dir", str(tmp_path / "hub")))
+        live.replace("hub", broken.command(f"clock={later}", "hub", "--dir", str(tmp_path / "hub")))
         live.start("hub")
         live.settle()
         live.stop()
 
     row = live.row(
-        "hub's clock an hour behind", live.in_topics() + live.in_folders(), kills=1, seed=0,
-        seconds=time.monotonic() - began,
+        "hub's clock an hour behind" if name == "hub" else "publishing node's clock an hour ahead",
+        live.in_topics() + live.in_folders(), kills=1, seed=0, seconds=time.monotonic() - began,
     )  # fmt: skip
     record(row)
     assert row.faultless
