@@ -48,7 +48,9 @@ certificate = "tls/member.pem"
 port = {health_port}
 
 {api_part}
+# Ways into your own systems: a folder here; also webhook, mail, sql, kafka, exec: see docs/channels.md.
 [channels.folder]                # each delivery as files: JSON, the signed bytes, a page in two languages
+kind = "folder"
 path = "inbox"
 statuses = ["ACTUAL"]            # add "EXERCISE" to take part in exercises
 language = "en"                  # what the pages show first; or "vi"

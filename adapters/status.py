@@ -29,7 +29,10 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """How one channel is: entries that wait for it, letters that it will not take, failures in a row."""
+    """How one channel is: entries that wait for it, letters that it will not take, failures in a row.
+
+    Until `retry_at` it is left alone; it took `handed_on` deliveries in all, the last at `handed_on_at`.
+    """
 
     name: str
     behind: int
@@ -37,6 +40,9 @@ class ChannelState:
     failures: int
     paused: bool
     code: str | None
+    retry_at: int | None
+    handed_on: int
+    handed_on_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +115,10 @@ _DUE = (
 def _channels(store: Store) -> tuple[ChannelState, ...]:
     rows = store.rows(
         "SELECT c.name, (SELECT count(*) FROM offers o WHERE o.name = c.name),"
-        " (SELECT count(*) FROM letters l WHERE l.channel = c.name), c.failures, c.paused, c.code"
-        " FROM channels c ORDER BY c.name"
+        " (SELECT count(*) FROM letters l WHERE l.channel = c.name), c.failures, c.paused, c.code,"
+        " c.retry_at, c.handed, c.handed_at FROM channels c ORDER BY c.name"
     )
     return tuple(
-        ChannelState(name, behind, letters, failures, bool(paused), code)
-        for name, behind, letters, failures, paused, code in rows
+        ChannelState(name, behind, letters, failures, bool(paused), *rest)
+        for name, behind, letters, failures, paused, *rest in rows
     )

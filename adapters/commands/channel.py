@@ -58,6 +58,7 @@ def channel() -> None:
 @channel.command(
     "list",
     cls=Command,
+    short_help="How every channel is.",
     examples=[
         "halong channel list --dir jp",
         "halong channel list --dir jp --json | jq '.channels[].behind'",
@@ -144,6 +145,7 @@ def _time(at: int | None) -> str | None:
 @channel.command(
     "test",
     cls=Command,
+    short_help="Can the other side be reached?",
     examples=["halong channel test desk --dir jp", "halong channel test registry --create --dir jp"],
 )
 @click.argument("name")
@@ -212,6 +214,7 @@ def _opened(folder: Path, name: str) -> Iterator[tuple[NodeFolder, Control]]:
 @channel.command(
     "pause",
     cls=Command,
+    short_help="Offer nothing more for now.",
     examples=["halong channel pause registry --dir jp", "halong channel pause registry --dir jp --json"],
 )
 @click.argument("name")
@@ -227,6 +230,7 @@ def pause(name: str, folder: Path, as_json: bool) -> None:
 @channel.command(
     "resume",
     cls=Command,
+    short_help="Go on, and at once.",
     examples=["halong channel resume registry --dir jp", "halong channel resume registry --dir jp --json"],
 )
 @click.argument("name")
@@ -249,6 +253,7 @@ def _done(name: str, state: str, *, as_json: bool) -> None:
 @channel.command(
     "replay",
     cls=Command,
+    short_help="Offer again what it had.",
     examples=[
         "halong channel replay registry --since 2d --dir jp",
         "halong channel replay desk --delivery vn/asia-pacific/main/17 --dir jp --yes",
@@ -312,6 +317,7 @@ def _delivery(node: NodeFolder, named: str) -> bytes:
 @channel.command(
     "dead",
     cls=Command,
+    short_help="What it would not take; retry or drop it.",
     examples=[
         "halong channel dead registry --dir jp",
         "halong channel dead registry --retry --dir jp",

@@ -25,7 +25,13 @@ from broker.terminal import Exit, Group, answer, clean, json_option, note, say, 
 LOOK_SECONDS = 0.3
 PAGE = 500
 
-_COLOURS = {"delivered": "green", "accepted": "cyan", "erased": "white", "quarantined": "red"}
+_COLOURS = {
+    "checked": "yellow",
+    "delivered": "green",
+    "accepted": "cyan",
+    "erased": "white",
+    "quarantined": "red",
+}
 
 
 @click.group(

@@ -198,7 +198,7 @@ def _channel(config: NodeConfig, channel: ChannelState) -> Check:
     found = f"{channel.behind:,} wait"
     if channel.dead_letters:
         found += f", {channel.dead_letters:,} dead letters"
-        mend = f"halong channel dead {channel.name} {at}, then halong channel replay {channel.name} {at}"
+        mend = f"halong channel dead {channel.name} {at}, then the same with --retry or --drop"
         return warning(name, found, mend)
     if channel.paused:
         return warning(name, f"{found}, paused", f"halong channel resume {channel.name} {at}")
