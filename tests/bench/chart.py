@@ -39,7 +39,7 @@ def draw(path: Path, rungs: Sequence[Rung], caption: str) -> None:
         axes.invert_yaxis()
         axes.set_xscale("log")
         axes.set_xlabel("microseconds a notice (logarithmic)", color=INK)
-        axes.set_title(caption, color=INK, fontsize=9, loc="left")
+        figure.suptitle(caption, color=INK, fontsize=9, x=0.01, ha="left")
         axes.tick_params(colors=INK)
         axes.margins(x=0.16)
         for side, spine in axes.spines.items():

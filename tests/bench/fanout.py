@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -113,18 +114,26 @@ async def _plain_kafka(url: str, results: Sequence[Sequence[Record]]) -> Commits
 
 
 async def _send(producer: AIOKafkaProducer, prefix: str, records: Sequence[Record]) -> None:
-    by_topic: dict[str, list[Record]] = {}
+    by_topic: dict[str, list[tuple[bytes, bytes]]] = {}
     for record in records:
-        by_topic.setdefault(record.partition.topic, []).append(record)
+        by_topic.setdefault(record.partition.topic, []).append((record.key, record.value))
     sent = []
-    for topic, own in by_topic.items():
-        batch = producer.create_batch()
-        for record in own:
-            if batch.append(key=record.key, value=record.value, timestamp=None) is None:
-                sent.append(await producer.send_batch(batch, f"{prefix}.{topic}", partition=0))
-                batch = producer.create_batch()
-                batch.append(key=record.key, value=record.value, timestamp=None)
-        sent.append(await producer.send_batch(batch, f"{prefix}.{topic}", partition=0))
+    for topic, pairs in by_topic.items():
+        sent += await hand_over(producer, f"{prefix}.{topic}", pairs)
     await asyncio.wait(sent)
     for each in sent:
         each.result()
+
+
+async def hand_over(
+    producer: AIOKafkaProducer, topic: str, pairs: Sequence[tuple[bytes, bytes]]
+) -> list[asyncio.Future[Any]]:
+    """Hand keys and values over in whole batches; each is stored when its future is done."""
+    sent = []
+    batch = producer.create_batch()
+    for key, value in pairs:
+        if batch.append(key=key, value=value, timestamp=None) is None:
+            sent.append(await producer.send_batch(batch, topic, partition=0))
+            batch = producer.create_batch()
+            batch.append(key=key, value=value, timestamp=None)
+    return [*sent, await producer.send_batch(batch, topic, partition=0)]

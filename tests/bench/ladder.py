@@ -25,14 +25,18 @@ from broker.core.records import framed
 from broker.log import Partition, Record, Topic, open_log
 from broker.services.dispatcher import BATCH as AT_ONCE
 from tests.bench import deciding
-from tests.bench.noting import Commits, NotingLog, run_until
+from tests.bench.fanout import hand_over
+from tests.bench.noting import Commits, NotingLog
 from tests.bench.setting import BareFile, Setting, envelopes, signed_together
 from tests.nodes import TestNode
 from tests.served import HOST, served
+from tests.soak.watching import NodeStore
 from tests.world import NETWORK, World
 
 COUNT = 4_096
-FAN_OUT = (1, 8, 33)
+FAN_OUT = (33, 8, 1)
+DECIDED = f"+ decided for {deciding.MEMBERS} members"
+DELIVERED_TO_ONE = "+ redacted deliveries to 1"
 PARTITION = Partition("bench")
 
 
@@ -45,6 +49,8 @@ class Rung:
     count: int
     seconds: float
     processor: float
+    on: str = ""
+    """The rung that it stands on, if not the one before."""
 
     @property
     def rate(self) -> float:
@@ -67,12 +73,12 @@ class _Climb:
         self.rungs: list[Rung] = []
 
     @asynccontextmanager
-    async def _rung(self, name: str) -> AsyncIterator[None]:
+    async def _rung(self, name: str, on: str = "") -> AsyncIterator[None]:
         signing._covers_batch.cache_clear()
         started, processor = time.perf_counter(), time.process_time()
         yield
         seconds, processor = time.perf_counter() - started, time.process_time() - processor
-        self.rungs.append(Rung(self._engine, name, self._count, seconds, processor))
+        self.rungs.append(Rung(self._engine, name, self._count, seconds, processor, on))
 
     def _url(self) -> str:
         return self._setting.kafka_url() if self._engine == "Kafka" else self._file_url()
@@ -107,18 +113,8 @@ class _Climb:
         async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=0) as producer:
             await producer.send_and_wait(f"{prefix}.{PARTITION.topic}", b"", b"")
             async with self._rung("raw append"):
-                for start in range(0, len(values), AT_ONCE):
-                    batch = producer.create_batch()
-                    sent = []
-                    for value in values[start : start + AT_ONCE]:
-                        if batch.append(key=value[:32], value=value, timestamp=None) is None:
-                            sent.append(
-                                await producer.send_batch(batch, f"{prefix}.{PARTITION.topic}", partition=0)
-                            )
-                            batch = producer.create_batch()
-                            batch.append(key=value[:32], value=value, timestamp=None)
-                    sent.append(await producer.send_batch(batch, f"{prefix}.{PARTITION.topic}", partition=0))
-                    await asyncio.wait(sent)
+                pairs = [(value[:32], value) for value in values]
+                await asyncio.wait(await hand_over(producer, f"{prefix}.{PARTITION.topic}", pairs))
 
     async def _checked(self, world: World, given: Sequence[bytes], values: Sequence[bytes]) -> None:
         directory, at = world.source.load(), world.clock.now()
@@ -159,10 +155,11 @@ class _Climb:
         index, context = self._index()
         headers = [read_envelope(each).header for each in given]
         async with self._world("m0") as world:
+            world.stop_services()
             fresh = signed_together(world, envelopes(world, self._count))
             async with self._rung("+ digests and values: the gateway"):
                 await self._publish(world, fresh)
-            async with self._rung(f"+ decided for {deciding.MEMBERS} members"):
+            async with self._rung(DECIDED):
                 await self._publish(world, fresh)
                 for header in headers:
                     index.shares(header, context)
@@ -177,7 +174,7 @@ class _Climb:
 
     @asynccontextmanager
     async def _world(self, *members: str, commits: Commits | None = None) -> AsyncIterator[World]:
-        """Serve members of which all but the first get everything from the first; nothing runs yet."""
+        """Serve members of which all get everything from the first; only the dispatcher runs."""
         noted = Commits() if commits is None else commits
         world = World(
             self._setting.fresh("ladder"),
@@ -188,24 +185,34 @@ class _Climb:
         for member in members[1:]:
             world.agree("m0", member, slots=["facts", "persons"])
         async with world:
-            world.stop_services()
+            for name in ("sequencer", "ledger"):
+                world.tasks[name].cancel()
             yield world
+
+    def _warm_and_rest(self, world: World) -> tuple[list[bytes], list[bytes]]:
+        """Return a first batch, in which partitions find their owners, and the notices that count."""
+        given = signed_together(world, envelopes(world, AT_ONCE + self._count))
+        return given[:AT_ONCE], given[AT_ONCE:]
 
     async def _delivered(self, receivers: int) -> None:
         commits = Commits()
         async with self._world(*_members(receivers), commits=commits) as world:
-            given = signed_together(world, envelopes(world, self._count))
-            async with self._rung(f"+ redacted deliveries to {receivers}"):
-                await self._publish(world, given)
-                await run_until(world.dispatcher.run, commits, self._count)
+            first, rest = self._warm_and_rest(world)
+            await self._publish(world, first)
+            await commits.reach(len(first))
+            async with self._rung(f"+ redacted deliveries to {receivers}", on=DECIDED):
+                await self._publish(world, rest)
+                await commits.reach(len(first) + len(rest))
 
     async def _proven(self) -> None:
         world = World(self._setting.fresh("ladder"), *_members(1), url=self._url())
         world.agree("m0", "m1", slots=["facts", "persons"])
         async with world:
-            given = signed_together(world, envelopes(world, self._count))
-            async with self._rung("+ audit log, to 1"):
-                await self._publish(world, given)
+            first, rest = self._warm_and_rest(world)
+            await self._publish(world, first)
+            await world.settle()
+            async with self._rung("+ audit log, to 1", on=DELIVERED_TO_ONE):
+                await self._publish(world, rest)
                 await world.settle()
 
     async def _received(self) -> None:
@@ -214,17 +221,23 @@ class _Climb:
             world = here.world
             world.agree("m0", "m1", slots=["facts", "persons"])
             await world.directory.refresh()
-            given = signed_together(world, envelopes(world, self._count))
+            first, rest = self._warm_and_rest(world)
             async with (
                 self._hub(folder, here.pin, here.port, "m0") as sender,
                 self._hub(folder, here.pin, here.port, "m1") as receiver,
             ):
                 node = TestNode(world, "m1", folder, wrap=lambda _local: receiver, channels=[])
-                async with self._rung("+ over HTTP with mutual TLS, verified by a node"):
-                    for start in range(0, self._count, AT_ONCE):
+                counted = NodeStore(node.path)
+
+                async def travel(given: Sequence[bytes], until: int) -> None:
+                    for start in range(0, len(given), AT_ONCE):
                         await sender.publish(given[start : start + AT_ONCE])
-                    while node.incoming.place() < self._count:
+                    while counted.delivered() < until:
                         await node.node.runner.step(1.0)
+
+                await travel(first, len(first))
+                async with self._rung("+ over HTTP with mutual TLS, verified by a node"):
+                    await travel(rest, len(first) + len(rest))
                 node.close()
 
     def _hub(self, folder: Path, pin: bytes, port: int, member: str) -> HttpHub:

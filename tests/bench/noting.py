@@ -30,6 +30,13 @@ class Commits:
         self.results.append(results)
         self.changed.set()
 
+    async def reach(self, count: int, seconds: float = STEP_SECONDS) -> None:
+        """Return once so many records were committed."""
+        async with asyncio.timeout(seconds):
+            while sum(self.taken) < count:
+                self.changed.clear()
+                await self.changed.wait()
+
     @property
     def rate(self) -> float:
         """How many records a second, from the first commit to the last: without what starting took."""
@@ -78,13 +85,11 @@ async def run_until(
     run: Callable[[], Awaitable[None]], commits: Commits, count: int, seconds: float = STEP_SECONDS
 ) -> None:
     """Run a service until so many records were committed."""
-    async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
 
         async def service() -> None:
             await run()
 
         task = group.create_task(service())
-        while sum(commits.taken) < count:
-            commits.changed.clear()
-            await commits.changed.wait()
+        await commits.reach(count, seconds)
         task.cancel()

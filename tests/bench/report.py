@@ -45,6 +45,9 @@ def ladder_rows(rungs: Sequence[Rung]) -> Iterator[tuple[str, str, str, str, str
     for rung in rungs:
         if raw is None or rung.engine != raw.engine:
             raw, before = rung, 0.0
+        if rung.on:
+            below = next(each for each in rungs if (each.engine, each.name) == (rung.engine, rung.on))
+            before = below.microseconds
         yield (
             f"{rung.engine}: {rung.name}",
             f"{rung.rate:,.0f}",
