@@ -276,12 +276,18 @@ class _Hub:
         """Run a service; start it again, later and later, while the log is out of reach."""
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE_SECONDS
+        task = asyncio.current_task()
+        assert task is not None
         while True:
             started = loop.time()
             try:
                 await run()
-            except LogUnavailable as error:
-                log_line.warning("service.restarted", service=name, code=error.code)
+            except (LogUnavailable, asyncio.CancelledError) as error:
+                # What a library cancels would end the service without a word, and the rest would go on.
+                if task.cancelling():
+                    raise
+                code = error.code if isinstance(error, LogUnavailable) else "cancelled"
+                log_line.warning("service.restarted", service=name, code=code)
                 self._down.add(name)
                 self._metrics.restarts.labels(name).inc()
             if loop.time() - started > LONGEST_PAUSE_SECONDS:

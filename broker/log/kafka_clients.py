@@ -179,11 +179,22 @@ async def bounded(call: Awaitable[_T], seconds: float, what: str) -> _T:
             return await call
     except TimeoutError:
         raise LogUnavailable(f"Kafka did not {what} within {seconds:g} s") from None
+    except asyncio.CancelledError:
+        # The library cancels what it gives up, and whoever waits for it would be taken for cancelled.
+        if asked_to_end():
+            raise
+        raise LogUnavailable(f"Kafka did not {what}: it was given up") from None
     except (ProducerFenced, InvalidProducerEpoch):
         raise Fenced(f"Kafka did not {what}: a successor has taken over") from None
     # The library states its own expectations as assertions.
     except (KafkaError, IllegalOperation, OSError, AssertionError) as error:
         raise LogUnavailable(f"Kafka did not {what}: {type(error).__name__}") from None
+
+
+def asked_to_end() -> bool:
+    """Is it this very task that is cancelled, and not something that it waits for?"""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def start_client(client: Any, seconds: float, what: str) -> None:
@@ -207,18 +218,14 @@ async def start_client(client: Any, seconds: float, what: str) -> None:
 
 
 async def stop_consumer(consumer: Any) -> None:
-    """Stop a consumer; when that takes too long, close its connections, and let the rest go."""
-    await _stop(consumer.stop(), consumer._client)  # noqa: SLF001  a second stop() would do nothing
+    """Stop a consumer; when that takes too long, cut off what it still does, and close its connections."""
+    await _stop(consumer.stop(), consumer._client, consumer._fetcher, consumer._coordinator)  # noqa: SLF001  there is no public way to them
 
 
 async def stop_producer(producer: Any) -> None:
-    """Stop a producer; when that takes too long, cut off its sender, and close its connections."""
+    """Stop a producer; when that takes too long, cut off what it still does, and close its connections."""
     _hush(producer)
-    if not await _finish(producer.stop()):
-        sender = producer._sender  # noqa: SLF001  a second stop() would do nothing, and leak
-        if sender.sender_task is not None:
-            sender.sender_task.cancel()
-        await _finish(producer.client.close())
+    await _stop(producer.stop(), producer.client, producer._sender, producer._message_accumulator)  # noqa: SLF001  there is no public way to them
 
 
 def _hush(producer: Any) -> None:
@@ -242,9 +249,21 @@ async def stop_admin(admin: Any) -> None:
     await _finish(admin.close())
 
 
-async def _stop(stopping: Awaitable[None], client: Any) -> None:
+async def _stop(stopping: Awaitable[None], client: Any, *parts: Any) -> None:
     if not await _finish(stopping):
+        # A second stop() would do nothing.  What a client has begun would go on for ever without a cluster.
+        _cut_off(*parts)
         await _finish(client.close())
+        _cut_off(client)
+
+
+def _cut_off(*parts: Any) -> None:
+    """Cancel the tasks in which these parts of a client still do something."""
+    for task in asyncio.all_tasks():
+        frame = getattr(task.get_coro(), "cr_frame", None)
+        if frame is not None and any(frame.f_locals.get("self") is part for part in parts if part):
+            task.add_done_callback(hear)
+            task.cancel()
 
 
 async def _finish(stopping: Awaitable[None]) -> bool:

@@ -132,9 +132,8 @@ def test_leader_coordinator_quorum_and_the_whole_cluster_may_go_and_come_back(tm
 
 def leader(bootstrap: str, topic: str) -> int:
     """Return the node that leads the first partition of a topic."""
-    (asked,) = (
-        AdminClient({"bootstrap.servers": bootstrap}).describe_topics(TopicCollection([topic])).values()
-    )
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    (asked,) = admin.describe_topics(TopicCollection([topic])).values()
     node: int = asked.result(ANSWER_SECONDS).partitions[0].leader.id
     return node
 
