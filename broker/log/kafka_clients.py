@@ -174,6 +174,8 @@ async def bounded(call: Awaitable[_T], seconds: float, what: str) -> _T:
         Fenced: A successor has taken over.
         LogUnavailable: It failed, or did not return in time.
     """
+    task = asyncio.current_task()
+    asked_before = 0 if task is None else task.cancelling()
     try:
         async with asyncio.timeout(seconds):
             return await call
@@ -181,7 +183,7 @@ async def bounded(call: Awaitable[_T], seconds: float, what: str) -> _T:
         raise LogUnavailable(f"Kafka did not {what} within {seconds:g} s") from None
     except asyncio.CancelledError:
         # The library cancels what it gives up, and whoever waits for it would be taken for cancelled.
-        if asked_to_end():
+        if task is None or task.cancelling() > asked_before:
             raise
         raise LogUnavailable(f"Kafka did not {what}: it was given up") from None
     except (ProducerFenced, InvalidProducerEpoch):
@@ -189,12 +191,6 @@ async def bounded(call: Awaitable[_T], seconds: float, what: str) -> _T:
     # The library states its own expectations as assertions.
     except (KafkaError, IllegalOperation, OSError, AssertionError) as error:
         raise LogUnavailable(f"Kafka did not {what}: {type(error).__name__}") from None
-
-
-def asked_to_end() -> bool:
-    """Is it this very task that is cancelled, and not something that it waits for?"""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def start_client(client: Any, seconds: float, what: str) -> None:

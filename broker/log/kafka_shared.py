@@ -137,12 +137,21 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
         missing = (self._assigned or frozenset()) - self._owned.keys()
         if not missing:
             return
-        try:
-            async with asyncio.TaskGroup() as group:
-                for partition in missing:
-                    group.create_task(self._claim(partition))
-        except* LogUnavailable as errors:
-            raise LogUnavailable("a partition cannot be claimed now") from errors.exceptions[0]
+        failed: list[LogUnavailable] = []
+
+        async def claim(partition: TopicPartition) -> None:
+            # A value, and no failure of the group: on Python 3.11 that would leave this task marked as
+            # cancelled for good.
+            try:
+                await self._claim(partition)
+            except LogUnavailable as error:
+                failed.append(error)
+
+        async with asyncio.TaskGroup() as group:
+            for partition in missing:
+                group.create_task(claim(partition))
+        if failed:
+            raise LogUnavailable("a partition cannot be claimed now") from failed[0]
 
     async def _claim(self, partition: TopicPartition) -> None:
         assignments = self._assignments
