@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import resource
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import structlog
 
 from broker.cli import halong
 from broker.demo.table import write_tables
@@ -36,17 +37,22 @@ Terminal = Callable[..., Said]
 
 
 @pytest.fixture
-def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+def at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Terminal]:
     """A terminal in an empty folder; nobody is there to be asked."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
+    lines_go = structlog.get_config()
 
     def type_(line: str, *more: str) -> Said:
         code = run(halong, [*line.split(), *more])
         out, err = capsys.readouterr()
         return Said(code, out, err)
 
-    return type_
+    yield type_
+    # Some commands turn the lines of services off; whoever comes after them in this process wants them.
+    structlog.configure(**lines_go)
 
 
 @pytest.fixture
