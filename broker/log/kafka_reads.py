@@ -1,8 +1,4 @@
-"""Questions to the cluster that change nothing: ends, places, topics, and ranges of a partition.
-
-A client that failed is made anew for the next question: the library never goes back to its bootstrap
-list, and would not find a cluster that came back elsewhere.
-"""
+"""Questions to the cluster that change nothing: ends, places, topics, and ranges of a partition."""
 
 from __future__ import annotations
 
@@ -28,6 +24,7 @@ from broker.log.kafka_clients import (
     stop_admin,
     stop_consumer,
 )
+from broker.log.kafka_kept import KeptClient
 
 READERS: Final = 4
 """Ranges that are read at the same time; more wait for their turn."""
@@ -41,59 +38,6 @@ RETRY_SECONDS: Final = 0.1
 LOOK_SECONDS: Final = 0.005
 
 _T = TypeVar("_T")
-
-
-class _Client:
-    """A client that is started when it is first needed, and again after it failed."""
-
-    def __init__(
-        self, make: Callable[[], Any], stop: Callable[[Any], Awaitable[None]], step_seconds: float
-    ) -> None:
-        self._make = make
-        self._stop = stop
-        self._step = step_seconds
-        self._lock = asyncio.Lock()
-        self._running: Any = None
-
-    @asynccontextmanager
-    async def use(self) -> AsyncIterator[Any]:
-        """Lend the client; others may use it at the same time.
-
-        Raises:
-            LogUnavailable: It cannot be started.
-        """
-        client = await self.start()
-        try:
-            yield client
-        except LogUnavailable:
-            await self._drop(client)
-            raise
-
-    async def start(self) -> Any:
-        """Return the client, started.
-
-        Raises:
-            LogUnavailable: It cannot be started.
-        """
-        async with self._lock:
-            if self._running is None:
-                client = self._make()
-                try:
-                    await start_client(client, self._step, "answer at the address")
-                except BaseException:
-                    await self._stop(client)
-                    raise
-                self._running = client
-            return self._running
-
-    async def stop(self) -> None:
-        """Stop the client if it runs."""
-        await self._drop(self._running)
-
-    async def _drop(self, client: Any) -> None:
-        if client is not None and client is self._running:
-            self._running = None
-            await self._stop(client)
 
 
 @dataclass(slots=True, eq=False)
@@ -121,11 +65,11 @@ class Reads:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         step = cluster.step_seconds
-        self._asking = _Client(cluster.consumer, stop_consumer, step)
-        self._asking_all = _Client(
+        self._asking = KeptClient(cluster.consumer, stop_consumer, step)
+        self._asking_all = KeptClient(
             partial(cluster.consumer, isolation_level="read_uncommitted"), stop_consumer, step
         )
-        self._admin = _Client(cluster.admin, stop_admin, step)
+        self._admin = KeptClient(cluster.admin, stop_admin, step)
         self._rooms = {True: asyncio.Semaphore(READERS), False: asyncio.Semaphore(READERS)}
         self._idle: dict[bool, list[_Position]] = {True: [], False: []}
         self._known: set[TopicPartition] = set()
@@ -300,7 +244,7 @@ class Reads:
             return await bounded(ask(admin), self._cluster.step_seconds, what)
 
     async def _end_offsets(
-        self, client: _Client, partitions: Iterable[TopicPartition]
+        self, client: KeptClient, partitions: Iterable[TopicPartition]
     ) -> Mapping[TopicPartition, int]:
         self._check_open()
         async with client.use() as consumer:

@@ -73,6 +73,7 @@ class Sequencer:
         self._signed = 0
         self._claim: int | None = None
         self._patience = patience
+        self._led = False
         self._stands_by = False
         self._empty_below: dict[Partition, int] = {}
         self.caught_up = asyncio.Event()
@@ -84,8 +85,11 @@ class Sequencer:
             LogUnavailable: The log did not answer; run again.
             NotCanonical: A record cannot be read, or has a leaf already: the log's places were lost.
         """
+        self._stands_by = self._stands_by or await self._was_replaced()
         while True:
             if self._stands_by:
+                self._metrics.leads.set(0)
+                log_line.warning("sequencer.stands-by", size=self._tree.size)
                 await self._stand_by()
             self._stands_by = False
             self._metrics.leads.set(1)
@@ -93,8 +97,13 @@ class Sequencer:
                 await self._lead()
             except Fenced:
                 self._stands_by = True
-                self._metrics.leads.set(0)
-                log_line.warning("sequencer.stands-by", size=self._tree.size)
+
+    async def _was_replaced(self) -> bool:
+        """Tell whether leaves were made while the log was out of our reach: by a successor, it seems."""
+        known = self._tree.size
+        if self._led:
+            await self._catch_up(settled=False)
+        return self._tree.size > known
 
     async def _lead(self) -> None:
         """Make leaves of what comes, until cancelled.
@@ -104,6 +113,7 @@ class Sequencer:
         """
         # What a predecessor had begun is decided first: whoever asks for ends would wait for it.
         await self._log.take_over(READER)
+        self._led = True
         await self._find_signed()
         await self._catch_up()
         # Leaves that were committed just before the last end may still wait for their checkpoint.

@@ -102,6 +102,15 @@ class Spread(Live):
         except OSError:
             return None
 
+    def is_ready(self, name: str) -> bool:
+        """Tell whether a process says that all its parts are ready."""
+        parts = self.ready(name)
+        return parts is not None and all(parts.values())
+
+    def all_owed(self) -> int:
+        """Return how many deliveries are owed to all members together."""
+        return sum(map(len, self.owed.values()))
+
     def metric(self, name: str, metric: str) -> float:
         """Return a number of a process's metrics, 0 if it has none of that name, or says nothing."""
         url = f"http://127.0.0.1:{self.health[name]}/metrics"
