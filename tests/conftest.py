@@ -1,5 +1,9 @@
 """What tests of every folder share."""
 
+from collections.abc import Iterator
+
+import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # No test may fail because the machine is busy.
@@ -7,3 +11,11 @@ settings.register_profile("halong", deadline=None, suppress_health_check=[Health
 settings.load_profile("halong")
 
 pytest_plugins = ["tests.kafka", "tests.postgres"]
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    """Commands that ran in this process say how it logs; the next test does not inherit that."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
