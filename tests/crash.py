@@ -77,6 +77,11 @@ class CrashingLog:
         await self._log.take_over(reader)
         self._points.reach("after take over")
 
+    async def append_as(self, reader: str, records: Sequence[Record]) -> None:
+        self._points.reach("before append")
+        await self._log.append_as(reader, records)
+        self._points.reach("after append")
+
     async def ends(self, topics: Sequence[str], *, settled: bool = True) -> Mapping[Partition, int]:
         self._points.reach("before ends")
         found = await self._log.ends(topics, settled=settled)

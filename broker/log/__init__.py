@@ -145,6 +145,17 @@ class Log(Protocol):
         """
         ...
 
+    async def append_as(self, reader: str, records: Sequence[Record]) -> None:
+        """Add the records as the one that took over, or follows alone, as `reader`; all of them or none.
+
+        Not while a batch is being committed.
+
+        Raises:
+            Fenced: A successor has taken over; nothing was stored.
+            LogUnavailable: Perhaps stored, perhaps not.
+        """
+        ...
+
     async def read(self, partition: Partition, start: int, limit: int) -> Sequence[Stored]:
         """Return up to `limit` committed records with offsets of at least `start`, in order.
 

@@ -124,6 +124,10 @@ class EmbeddedLog:
         """See `broker.log.Log`."""
         await self._submit(Claim(self._future(), reader))
 
+    async def append_as(self, reader: str, records: Sequence[Record]) -> None:  # noqa: ARG002  one process has one
+        """See `broker.log.Log`."""
+        await self.append(records)
+
     async def ends(
         self,
         topics: Sequence[str],

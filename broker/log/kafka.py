@@ -40,6 +40,7 @@ class KafkaLog:
         self._producer: Any = None
         self._producer_lock = asyncio.Lock()
         self._followers: set[SharedFollower | SoleFollower] = set()
+        self._taken_over: dict[str, TransactionalWriter] = {}
         self._growth = Growth()
         self._waited: Counter[Partition] = Counter()
         self._looking = False
@@ -86,6 +87,8 @@ class KafkaLog:
             if sole
             else SharedFollower(self._cluster, self._reads, reader, topics, limit)
         )
+        if sole:
+            await self._let_go(reader)
         self._followers.add(follower)
         try:
             async with aclosing(follower.batches()) as batches:
@@ -101,11 +104,29 @@ class KafkaLog:
     async def take_over(self, reader: str) -> None:
         """See `broker.log.Log`."""
         self._check_open()
+        await self._let_go(reader)
         identity = self._cluster.transaction(reader)
         writer = TransactionalWriter(self._cluster, identity, self._cluster.group(reader))
+        self._taken_over[reader] = writer
         try:
             await writer.start()
-        finally:
+        except BaseException:
+            await self._let_go(reader)
+            raise
+
+    async def append_as(self, reader: str, records: Sequence[Record]) -> None:
+        """See `broker.log.Log`."""
+        await self._reads.check({record.partition for record in records})
+        for follower in self._followers:
+            if isinstance(follower, SoleFollower) and follower.reader == reader:
+                await follower.append(records)
+                return
+        if reader not in self._taken_over:
+            raise LogUnavailable("take over first")
+        await self._taken_over[reader].store(records, {})
+
+    async def _let_go(self, reader: str) -> None:
+        if (writer := self._taken_over.pop(reader, None)) is not None:
             await writer.stop()
 
     async def ends(self, topics: Sequence[str], *, settled: bool = True) -> Mapping[Partition, int]:
@@ -176,6 +197,8 @@ class KafkaLog:
         self._growth.stir()
         for follower in list(self._followers):
             await follower.stop()
+        for reader in list(self._taken_over):
+            await self._let_go(reader)
         if self._producer is not None:
             await self._give_up(self._producer)
         await self._reads.stop()

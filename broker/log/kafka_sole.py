@@ -82,6 +82,12 @@ class SoleFollower:
         finally:
             await self.stop()
 
+    async def append(self, records: Sequence[Record]) -> None:
+        """See `broker.log.Log.append_as`."""
+        if self._writer is None:
+            raise LogUnavailable("the reader takes over anew")
+        await self._writer.store(records, {})
+
     async def stop(self) -> None:
         """Let go of everything."""
         self.stands = False

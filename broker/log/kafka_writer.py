@@ -76,7 +76,8 @@ class TransactionalWriter:
         sent = await send(self._cluster, producer, results)
         # A commit goes through although a record of it failed; so each is looked at before.
         await delivered(sent, step)
-        await bounded(producer.send_offsets_to_transaction(offsets, self._group), step, "move the place")
+        if offsets:
+            await bounded(producer.send_offsets_to_transaction(offsets, self._group), step, "move the place")
         await bounded(producer.commit_transaction(), step, "commit")
 
 

@@ -59,6 +59,10 @@ class ReadOnlyLog:
         """Refuse: a reader's claim is written down."""
         raise self._refusal()
 
+    async def append_as(self, reader: str, records: Sequence[Record]) -> None:  # noqa: ARG002  refused as well
+        """Refuse."""
+        raise self._refusal()
+
     async def ends(
         self,
         topics: Sequence[str],

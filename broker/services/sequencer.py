@@ -7,8 +7,8 @@ what it signed counts once it is read back from `audit.checkpoints`.
 One process at a time appends leaves, the one that started last: the log shuts its predecessor out.  Who is
 shut out stands by: it follows the leaves, and leads again when a record has waited too long for its leaf.
 That is all that it goes by.  A leader that died, hangs or cannot commit is noticed alike, nobody has to
-say that it lives, and a mistake costs nothing but a change of places.  Signing needs no such care: every
-checkpoint is over leaves that are committed, so any two of this log continue one another.
+say that it lives, and a mistake costs nothing but a change of places.  Every checkpoint is over leaves that
+are committed, so any two of this log continue one another; and only who leads can store one, so they ascend.
 """
 
 from __future__ import annotations
@@ -242,7 +242,8 @@ class Sequencer:
                 for partition in sorted(self._moved)
             ),
         )
-        await self._log.append([Record(CHECKPOINTS, b"%d" % size, frame(checkpoint))])
+        # As the one that leads: one who slept before this must not put an older checkpoint behind later ones.
+        await self._log.append_as(READER, [Record(CHECKPOINTS, b"%d" % size, frame(checkpoint))])
         self._signed = size
         self._moved.clear()
         self._metrics.checkpoints.inc()

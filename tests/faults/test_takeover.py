@@ -15,7 +15,7 @@ from broker.core.keys import Algorithm, PrivateKey, new_salt
 from broker.core.model import Leaf, Read, Readable
 from broker.core.note import LogSigner
 from broker.core.records import frame, record_id, unframe
-from broker.log import Batch, Log, Partition, Record, open_log
+from broker.log import Batch, Fenced, Log, Partition, Record, open_log
 from broker.log.kafka_clients import Cluster
 from broker.log.topics import AUDIT_LEAVES, READS, hub_topics
 from broker.services.metrics import Metrics
@@ -165,6 +165,23 @@ async def test_who_slept_while_it_was_replaced_makes_no_leaf_when_it_wakes_up(lo
         leaves = await both.leaves()
     assert [leaf.index for leaf in leaves] == list(range(len(written)))
     assert [leaf.entry[1:] for leaf in leaves] == written
+
+
+@pytest.mark.kafka
+@pytest.mark.sockets
+async def test_who_was_replaced_puts_nothing_behind_what_its_successor_stored(kafka_url: str) -> None:
+    read = Read(new_salt(), "vn", Readable.INBOX, (bytes(32),), None, 1)
+    record = Record(Partition(READS), record_id(read), frame(read))
+    async with two(kafka_url) as both:
+        first, second = (each.log for each in both.logs)
+        await first.take_over(READER)
+        await first.append_as(READER, [record])
+        await second.take_over(READER)
+        with pytest.raises(Fenced):
+            await first.append_as(READER, [record])
+        await second.append_as(READER, [record])
+
+        assert len(await first.read(Partition(READS), 0, 9)) == 2
 
 
 @pytest.mark.kafka
