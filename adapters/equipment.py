@@ -8,9 +8,9 @@ from adapters.alarms import Alarms
 from adapters.directories import Directories
 from adapters.hub import Hub
 from adapters.identity import Identity
-from adapters.incoming import Incoming
-from adapters.outgoing import Outgoing
 from adapters.patience import Patience
+from adapters.receiving.incoming import Incoming
+from adapters.sending.outgoing import Outgoing
 from adapters.store import Store
 from broker.clock import Clock
 from broker.core.catalogue import Catalogue

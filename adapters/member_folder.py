@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
-from adapters.incoming import Incoming
-from adapters.outgoing import Outgoing
+from adapters.receiving.incoming import Incoming
+from adapters.sending.outgoing import Outgoing
 from adapters.store import Store
 from broker.core.directory import Member, MemberClass, MemberKey, TransportKey, Use
 from broker.core.errors import BadConfiguration

@@ -20,18 +20,18 @@ from adapters.client import HttpHub, pinned_context
 from adapters.configuration import NodeConfig
 from adapters.directories import Directories, Source
 from adapters.equipment import Equipment
+from adapters.feedback.reminders import SOON_DAYS, Reminders
 from adapters.health import HealthPage
 from adapters.hub import Hub
 from adapters.identity import Identity
-from adapters.incoming import Incoming
 from adapters.metrics import surroundings
-from adapters.opening import Opening
-from adapters.outbox import Outbox
 from adapters.patience import Patience
-from adapters.progress import Following
-from adapters.receipts import Receipts
-from adapters.reminders import SOON_DAYS, Reminders
-from adapters.runner import Runner
+from adapters.receiving.incoming import Incoming
+from adapters.receiving.opening import Opening
+from adapters.receiving.receipts import Receipts
+from adapters.receiving.runner import Runner
+from adapters.sending.outbox import Outbox
+from adapters.sending.progress import Following
 from adapters.status import snapshot
 from adapters.store import Store
 from broker.clock import Clock, SystemClock

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.compose import compose
-from adapters.draft import Draft
-from adapters.incoming import Incoming
+from adapters.receiving.incoming import Incoming
+from adapters.sending.compose import compose
+from adapters.sending.draft import Draft
 from broker.core.agreements import (
     FOLLOWING_ACTS,
     Clause,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adapters.incoming import Incoming
-from adapters.outgoing import Outgoing
+from adapters.receiving.incoming import Incoming
+from adapters.sending.outgoing import Outgoing
 from adapters.store import Store
 
 MOST_DUE = 1000

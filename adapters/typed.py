@@ -2,7 +2,7 @@
 
 Decides how the classes of `adapters.notices` become the content of a notice and are made from one, and how
 what an agreement withholds is told from what there is not: a field of such a slot is `WITHHELD`, never None.
-What fits a type is decided by the node (`adapters.draft`).
+What fits a type is decided by the node (`adapters.sending.draft`).
 """
 
 from __future__ import annotations

@@ -24,13 +24,13 @@ from typing import Any, TypeVar
 from adapters.channels import Channel, Item
 from adapters.channels.folder import FolderChannel
 from adapters.channels.terms import Terms
-from adapters.draft import Draft
 from adapters.hub import Hub
 from adapters.identity import Identity
-from adapters.incoming import Incoming
 from adapters.node import Node
-from adapters.outgoing import Outgoing
 from adapters.patience import Patience
+from adapters.receiving.incoming import Incoming
+from adapters.sending.draft import Draft
+from adapters.sending.outgoing import Outgoing
 from adapters.status import Snapshot, snapshot
 from adapters.store import Store
 from broker.core.catalogue import Catalogue

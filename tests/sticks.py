@@ -8,9 +8,9 @@ from adapters.channels import Channel
 from adapters.channels.folder import FolderChannel
 from adapters.node import Node
 from adapters.patience import Patience
-from adapters.stick_carrier import Carrier, Fetched, Handed
-from adapters.stick_hub import StickHub
-from adapters.stick_node import Exported, Imported, StickNode
+from adapters.stick.carrier import Carrier, Fetched, Handed
+from adapters.stick.hub import StickHub
+from adapters.stick.node import Exported, Imported, StickNode
 from tests.crash import CrashPoints
 from tests.nodes import CrashingHub, LocalHub, TestNode
 from tests.world import NETWORK, World

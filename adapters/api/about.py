@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.api import shapes
 from adapters.equipment import Equipment
-from adapters.progress import label_of
+from adapters.sending.progress import label_of
 from adapters.status import snapshot
 from broker.core.errors import NotFound
 from broker.core.notice_json import time_to_json

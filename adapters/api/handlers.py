@@ -14,7 +14,7 @@ from adapters.api.about import About
 from adapters.api.receiving import Receiving
 from adapters.api.routes import Route
 from adapters.api.sending import Sending
-from adapters.progress import Stage
+from adapters.sending.progress import Stage
 from broker.bounded_http import read_body, read_json
 from broker.core.errors import NotCanonical, TooMany
 from broker.core.limits import MOST_REQUEST_BYTES

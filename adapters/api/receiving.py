@@ -11,15 +11,15 @@ from typing import Any
 
 import msgspec
 
-from adapters import feedback
 from adapters.api import shapes
 from adapters.api.changes import Changes
 from adapters.channels import Item
 from adapters.channels.folder import page_of
 from adapters.equipment import Equipment
-from adapters.incoming import Received
-from adapters.opening import Opening
-from adapters.shown import shown
+from adapters.feedback import answering
+from adapters.receiving.incoming import Received
+from adapters.receiving.opening import Opening
+from adapters.receiving.shown import shown
 from broker.core.errors import NotFound, Refused, Unavailable
 from broker.core.model import Event, Status, Tlp
 from broker.core.notice_json import time_to_json
@@ -113,7 +113,7 @@ class Receiving:
     async def answer(self, given: shapes.NewAnswer) -> shapes.Answered:
         """Queue the answer to a delivered notice, once."""
         now = self._equipment.clock.now()
-        made = feedback.answer(
+        made = answering.answer(
             self._equipment.store,
             self._equipment.identity.member,
             self._equipment.catalogue,
@@ -128,7 +128,7 @@ class Receiving:
 
     def feedback_due(self) -> shapes.FeedbackDues:
         """Return what this member owes feedback on, the longest overdue first."""
-        owed = feedback.due(
+        owed = answering.due(
             self._equipment.store,
             self._equipment.identity.member,
             self._equipment.catalogue,

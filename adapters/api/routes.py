@@ -13,7 +13,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from adapters.api import shapes
-from adapters.progress import Stage
+from adapters.sending.progress import Stage
 from broker.core.errors import (
     HalongError,
     NotCanonical,

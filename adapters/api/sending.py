@@ -14,10 +14,10 @@ import msgspec
 
 from adapters.api import shapes
 from adapters.api.changes import Changes
-from adapters.draft import Draft
 from adapters.equipment import Equipment
 from adapters.preview import look_ahead
-from adapters.progress import Progress, Stage, Watching
+from adapters.sending.draft import Draft
+from adapters.sending.progress import Progress, Stage, Watching
 from broker.core.errors import BadHeader, NotFound, Refused, SourceReused
 from broker.core.model import Region
 from broker.core.notice_json import time_to_json

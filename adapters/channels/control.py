@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.incoming import Incoming
+from adapters.receiving.incoming import Incoming
 from adapters.store import Store
 from broker.core.model import Event
 

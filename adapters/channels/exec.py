@@ -20,7 +20,7 @@ import msgspec
 
 from adapters.channels import LIVE_ALONE, ChannelRefused, ChannelUnavailable, Item
 from adapters.channels.thread import OneAtATime
-from adapters.shown import shown
+from adapters.receiving.shown import shown
 from broker.core.errors import BadConfiguration
 from broker.core.model import Status
 

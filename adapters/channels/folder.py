@@ -21,7 +21,7 @@ import msgspec
 
 from adapters.channels import LIVE_ALONE, ChannelUnavailable, Item
 from adapters.channels.thread import OneAtATime
-from adapters.shown import shown
+from adapters.receiving.shown import shown
 from broker.core.model import Status
 from broker.core.records import encode
 from schemas.rendering import render_page

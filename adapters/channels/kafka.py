@@ -23,7 +23,7 @@ from aiokafka.errors import IllegalOperation, KafkaError, MessageSizeTooLargeErr
 from aiokafka.structs import OffsetAndMetadata
 
 from adapters.channels import LIVE_ALONE, ChannelRefused, ChannelUnavailable, Item, Reached
-from adapters.shown import shown
+from adapters.receiving.shown import shown
 from broker.core.model import Status
 
 STEP_SECONDS = 20.0

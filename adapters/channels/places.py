@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from adapters.channels import Reached
-from adapters.incoming import Incoming
+from adapters.receiving.incoming import Incoming
 from adapters.store import Store
 from broker.core.model import Status
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from adapters.channels import Item
-from adapters.shown import shown
+from adapters.receiving.shown import shown
 from broker.core.records import encode
 
 COLUMNS = (

@@ -25,7 +25,7 @@ import aiohttp
 import msgspec
 
 from adapters.channels import LIVE_ALONE, ChannelRefused, ChannelUnavailable, Item
-from adapters.shown import shown
+from adapters.receiving.shown import shown
 from broker.clock import Clock
 from broker.core.errors import BadConfiguration
 from broker.core.model import Status

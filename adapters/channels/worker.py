@@ -29,7 +29,7 @@ from adapters.channels import (
 from adapters.channels.places import Offer, Place, Places
 from adapters.channels.terms import Terms
 from adapters.equipment import Equipment
-from adapters.opening import Opening
+from adapters.receiving.opening import Opening
 from broker.core.errors import HalongError, Refused, Unavailable
 from broker.core.model import Status
 from broker.telemetry import logger_of

@@ -43,8 +43,8 @@ def export(
     It answers the stick that `halong outbox import` handed over last.
     """
     from adapters.configuration import load_node_config
-    from adapters.offline import open_carrier
-    from adapters.stick_carrier import Fetched
+    from adapters.stick.carrier import Fetched
+    from adapters.stick.offline import open_carrier
     from broker.telemetry import quiet
 
     config = load_node_config(folder)
@@ -100,8 +100,8 @@ def import_(file: Path, folder: Path, as_json: bool) -> int:
     nothing.  Exit code 1 if something on it did not hold: what came before that counts.
     """
     from adapters.configuration import load_node_config
-    from adapters.offline import open_offline
-    from adapters.stick_node import Imported
+    from adapters.stick.node import Imported
+    from adapters.stick.offline import open_offline
     from broker.telemetry import quiet
 
     async def work() -> Imported:

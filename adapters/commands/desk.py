@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from adapters.draft import Draft
 from adapters.member_folder import NodeFolder
 from adapters.node import directory_source, leading_region
 from adapters.preview import Preview, look_ahead
+from adapters.sending.draft import Draft
 from broker.clock import SystemClock
 from broker.core.catalogue import Catalogue
 from broker.core.errors import AddresseeUnreached, BadConfiguration, NotCanonical, Refused

@@ -14,8 +14,8 @@ import msgspec
 
 from adapters.commands import carried
 from adapters.commands.options import dir_option
-from adapters.incoming import Received
 from adapters.member_folder import NodeFolder, open_folder
+from adapters.receiving.incoming import Received
 from adapters.status import snapshot
 from broker.core.model import Delivery, DeliveryHead
 from broker.core.notice_json import time_to_json

@@ -21,9 +21,9 @@ from adapters.commands.feedback_shown import (
 )
 from adapters.commands.options import dir_option
 from adapters.commands.previewed import local, show_all
-from adapters.feedback import Answer, compose_answer, due, queue_answer
-from adapters.feedback_counts import DAY_MS, count
-from adapters.feedback_view import FeedbackView
+from adapters.feedback.answering import Answer, compose_answer, due, queue_answer
+from adapters.feedback.counts import DAY_MS, count
+from adapters.feedback.view import FeedbackView
 from adapters.member_folder import NodeFolder, open_folder
 from broker.core.errors import AddresseeUnreached, BadHeader, Refused
 from broker.core.model import Tlp

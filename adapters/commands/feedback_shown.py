@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from adapters.commands.previewed import local, receiver_object
-from adapters.feedback import Answer, Due
-from adapters.feedback_counts import DAY_MS, Count
-from adapters.feedback_view import Given, Shared
+from adapters.feedback.answering import Answer, Due
+from adapters.feedback.counts import DAY_MS, Count
+from adapters.feedback.view import Given, Shared
 from broker.core.model import Status
 from broker.core.notice_json import time_to_json
 from broker.terminal import clean, style

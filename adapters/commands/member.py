@@ -127,7 +127,7 @@ def carrier(carrier: Path, folder: Path, as_json: bool) -> None:
     """
     from adapters.configuration import load_node_config
     from adapters.member_folder import REQUEST_FILE
-    from adapters.offline import make_carrier
+    from adapters.stick.offline import make_carrier
     from broker.clock import SystemClock
     from broker.directory.joining import fingerprint
 

@@ -62,8 +62,8 @@ def export(file: Path, fresh: bool, folder: Path, as_json: bool) -> int:
     The node must not run meanwhile.  A stick that is lost is made up for by the next one.
     """
     from adapters.configuration import load_node_config
-    from adapters.offline import open_offline
-    from adapters.stick_node import Exported
+    from adapters.stick.node import Exported
+    from adapters.stick.offline import open_offline
     from broker.telemetry import quiet
 
     async def work() -> Exported:
@@ -109,8 +109,8 @@ def export(file: Path, fresh: bool, folder: Path, as_json: bool) -> int:
 def import_(file: Path, folder: Path, as_json: bool) -> int:
     """Hand what a node without network gave along in FILE to the hub; doing it again is harmless."""
     from adapters.configuration import load_node_config
-    from adapters.offline import open_carrier
-    from adapters.stick_carrier import Handed
+    from adapters.stick.carrier import Handed
+    from adapters.stick.offline import open_carrier
     from broker.progress import progress
     from broker.telemetry import quiet
 

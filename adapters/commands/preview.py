@@ -13,13 +13,13 @@ import click
 from adapters.commands.desk import MOST_MAP_BYTES, Desk
 from adapters.commands.options import dir_option
 from adapters.commands.previewed import WORDS, local, receiver_object, show_all, show_one
-from adapters.draft import Draft
-from adapters.importing import Importer
-from adapters.map_file import parse_map
-from adapters.mapping import Mapped, TableMap
+from adapters.importing.csv_table import CsvTable
+from adapters.importing.importer import Importer
+from adapters.importing.map_file import parse_map
+from adapters.importing.mapping import Mapped, TableMap
 from adapters.member_folder import open_folder
 from adapters.preview import Preview
-from adapters.table import CsvTable
+from adapters.sending.draft import Draft
 from broker.core.agreements import Clause
 from broker.core.avro_types import Mismatch
 from broker.core.errors import Refused

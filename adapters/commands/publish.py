@@ -17,13 +17,13 @@ from adapters.commands.desk import MOST_MAP_BYTES, Desk
 from adapters.commands.options import dir_option
 from adapters.commands.previewed import receiver_object, show_all
 from adapters.commands.waiting import Wait, wait_for
-from adapters.draft import Draft
-from adapters.importing import Importer, Tally, report_file
-from adapters.map_file import parse_map
-from adapters.mapping import Mapped, TableMap
+from adapters.importing.csv_table import CsvTable
+from adapters.importing.importer import Importer, Tally, report_file
+from adapters.importing.map_file import parse_map
+from adapters.importing.mapping import Mapped, TableMap
 from adapters.member_folder import open_folder
-from adapters.progress import Stage
-from adapters.table import CsvTable
+from adapters.sending.draft import Draft
+from adapters.sending.progress import Stage
 from broker.files import read_sent
 from broker.progress import progress
 from broker.terminal import (

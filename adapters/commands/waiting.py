@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from adapters.member_folder import NodeFolder
-from adapters.progress import WATCH_MS, Progress, Stage, Watching
+from adapters.sending.progress import WATCH_MS, Progress, Stage, Watching
 from broker.clock import SystemClock
 from broker.core.notice_json import time_to_json
 from broker.progress import progress

@@ -2,7 +2,7 @@
 
 Decides whether a delivery's content is what its head names, and whether that is a notice which its
 originator signed.  Leaves to others whether the log contains it, whether its lane has a hole, and
-whether the agreements allow it: a member's node asks those (`adapters.checks`).
+whether the agreements allow it: a member's node asks those (`adapters.receiving.checks`).
 
 Source: docs/formats.md, "What the gateway checks, in order".
 """

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 import pytest
 
-from adapters.stick_file import Content, Fed, Head, Notices, Stood, Told, open_stick, write_stick
+from adapters.stick.file import Content, Fed, Head, Notices, Stood, Told, open_stick, write_stick
 from broker.core.errors import Refused
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.model import Delivery, DeliveryHead, Envelope

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from statistics import median
 
-from adapters.checks import prove_delivery
 from adapters.client import HttpHub, pinned_context
+from adapters.receiving.checks import prove_delivery
 from broker.core.note import LogKey
 from tests.bench.rows import Figure, Goal, Row
 from tests.bench.setting import Setting, envelopes, signed_together

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from adapters.outgoing import Outgoing
+from adapters.sending.outgoing import Outgoing
 from adapters.store import Store
 from tests.bench.rows import Figure, Goal, Row
 from tests.bench.setting import Setting

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 
-from adapters import signing
+from adapters.sending import signing
 from broker.core.model import Region
 from tests.bench.measure import Pair, by_turns
 from tests.bench.rows import Figure, Row

@@ -21,7 +21,7 @@ from adapters.channels.folder import FolderChannel
 from adapters.channels.places import Places
 from adapters.channels.terms import Terms
 from adapters.node import make_channels
-from adapters.shown import shown
+from adapters.receiving.shown import shown
 from broker.core.model import Status
 from tests.counterparts import KINDS, POISON, Cluster, Counterpart, Mail, counterpart
 from tests.nodes import TestNode

@@ -30,8 +30,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from adapters.configuration import load_node_config
-from adapters.draft import Draft
 from adapters.member_folder import MemberPlan, check_welcome, install, make_member, open_folder
+from adapters.sending.draft import Draft
 from adapters.status import Snapshot, snapshot
 from broker.clock import SystemClock
 from broker.commands import hub_folder

@@ -17,10 +17,10 @@ from typing import Any
 import cbor2
 import msgspec
 
-from adapters.draft import Draft
+from adapters.importing.map_file import parse_map
 from adapters.inspecting import read_file
-from adapters.map_file import parse_map
-from adapters.stick_file import Asked, Head, Notices, read_line
+from adapters.sending.draft import Draft
+from adapters.stick.file import Asked, Head, Notices, read_line
 from broker.core import cbor, records, sign1
 from broker.core.agreement_text import parse_agreement
 from broker.core.catalogue import NoticeType

@@ -26,14 +26,9 @@ WHERE = (
     "broker/directory/*.py",
     "broker/services/gateway.py",
     "broker/services/dispatcher.py",
-    "adapters/alignment.py",
-    "adapters/checks.py",
-    "adapters/compose.py",
-    "adapters/draft.py",
-    "adapters/outbox.py",
-    "adapters/proving.py",
-    "adapters/runner.py",
-    "adapters/stick*.py",
+    "adapters/sending/*.py",
+    "adapters/receiving/*.py",
+    "adapters/stick/*.py",
 )
 ERRORS = {
     name

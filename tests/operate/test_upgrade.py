@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.incoming import Incoming
-from adapters.outgoing import Outgoing
+from adapters.receiving.incoming import Incoming
+from adapters.sending.outgoing import Outgoing
 from adapters.status import snapshot
 from adapters.store import Store, copy_store
 from adapters.tables import FORMAT

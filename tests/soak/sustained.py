@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from adapters.draft import Draft
-from adapters.outgoing import Outgoing
+from adapters.sending.draft import Draft
+from adapters.sending.outgoing import Outgoing
 from adapters.store import Store
 from broker.core.model import Region
 from broker.demo.processes import Farm

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters import signing
+from adapters.sending import signing
 from broker.core.model import Envelope
 from broker.core.notice import open_envelope, read_envelope
 from broker.core.records import decode, encode

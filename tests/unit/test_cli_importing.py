@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.draft import Draft
-from adapters.importing import AT_ONCE, Importer, Tally, report_file
-from adapters.map_file import parse_map
-from adapters.mapping import Mapped
-from adapters.outgoing import Outgoing
+from adapters.importing.csv_table import CsvTable
+from adapters.importing.importer import AT_ONCE, Importer, Tally, report_file
+from adapters.importing.map_file import parse_map
+from adapters.importing.mapping import Mapped
+from adapters.sending.draft import Draft
+from adapters.sending.outgoing import Outgoing
 from adapters.store import Store
-from adapters.table import CsvTable
 from broker.core.model import Region
 from schemas import code_list, load_catalogue
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.client import HttpHub, pinned_context
-from adapters.continuity import ASK_MS
+from adapters.receiving.continuity import ASK_MS
 from broker.core.errors import BadProof
 from broker.core.merkle import verify_consistency
 from broker.core.note import LogKey

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.draft import Draft
+from adapters.sending.draft import Draft
 from broker.core.catalogue import Catalogue, NoticeType
 from broker.core.errors import BadHeader, BadSlot, NotSupported, Refused, UnknownType
 from broker.core.model import Act, Handling, Region, Status, Tlp

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.feedback import Answer, answer, due, find_received
-from adapters.feedback_counts import count
-from adapters.feedback_view import FeedbackView, Shared
-from adapters.reminders import Reminders
+from adapters.feedback.answering import Answer, answer, due, find_received
+from adapters.feedback.counts import count
+from adapters.feedback.reminders import Reminders
+from adapters.feedback.view import FeedbackView, Shared
 from adapters.store import Store
 from broker.core.errors import AddresseeUnreached, BadHeader, BadSlot
 from broker.core.index import Index

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from adapters.map_file import parse_map
-from adapters.mapping import TableMap, Unusable
-from adapters.table import MOST_ROW_CHARACTERS, CsvTable
+from adapters.importing.csv_table import MOST_ROW_CHARACTERS, CsvTable
+from adapters.importing.map_file import parse_map
+from adapters.importing.mapping import TableMap, Unusable
 from broker.core.errors import BadConfiguration, TooLarge
 
 NOW = 1_700_000_000_000

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
-from adapters.draft import Draft
 from adapters.member_folder import MemberPlan, check_welcome, install, make_member, open_folder
 from adapters.node import leading_region, load_identity, make_channels, run_node
+from adapters.sending.draft import Draft
 from adapters.status import snapshot
 from broker.clock import SystemClock
 from broker.commands.hub_folder import HubPlan, admit, agree, make_hub, welcome

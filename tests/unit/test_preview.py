@@ -9,8 +9,8 @@ from random import Random
 import pytest
 
 from adapters.commands.previewed import WORDS, show_all
-from adapters.draft import Draft
 from adapters.preview import Preview, Receiver, look_ahead
+from adapters.sending.draft import Draft
 from broker.core.agreements import Clause, Context
 from broker.core.errors import Refused
 from broker.core.index import Index

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.progress import LATEST_MS, WATCH_MS, Progress, Stage, Watching
+from adapters.sending.progress import LATEST_MS, WATCH_MS, Progress, Stage, Watching
 from broker.core.errors import Unavailable
 from broker.core.wire import StatementStatus
 from tests.nodes import LocalHub, OtherHub, TestNode

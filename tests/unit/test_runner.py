@@ -13,7 +13,7 @@ import pytest
 from adapters.channels import Item
 from adapters.channels.folder import FolderChannel
 from adapters.directories import DirectoryUnknown
-from adapters.runner import FEED_SECONDS, DecisionAwaited
+from adapters.receiving.runner import FEED_SECONDS, DecisionAwaited
 from broker.core.errors import Unavailable, UnknownKey
 from broker.core.model import Act, Delivery, Status
 from broker.core.records import decode, encode

@@ -11,7 +11,7 @@ from unicodedata import is_normalized
 
 import pytest
 
-from adapters.draft import Draft
+from adapters.sending.draft import Draft
 from broker.core import model
 from broker.core.catalogue import NoticeType
 from broker.core.errors import BadConfiguration

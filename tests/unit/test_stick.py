@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.stick_carrier import STATE_FILE
-from adapters.stick_file import Head, Notices, open_stick, write_stick
+from adapters.stick.carrier import STATE_FILE
+from adapters.stick.file import Head, Notices, open_stick, write_stick
 from broker.core.errors import BadStick, StickMissing, Unavailable
 from broker.core.model import Event
 from tests.crash import Crash, CrashPoints

@@ -13,8 +13,8 @@ from threading import Barrier
 
 import pytest
 
-from adapters.draft import Draft
-from adapters.outgoing import Outgoing, Statement, Stream
+from adapters.sending.draft import Draft
+from adapters.sending.outgoing import Outgoing, Statement, Stream
 from adapters.store import APPLICATION, MAX_ALARMS, Store, StoreUnavailable
 from adapters.tables import FORMAT, STEPS
 from broker.core.errors import BadConfiguration

@@ -15,8 +15,8 @@ from adapters.channels.places import Place, Places
 from adapters.channels.terms import HOUR_MS, Terms
 from adapters.channels.worker import Worker
 from adapters.directories import DirectoryUnknown
-from adapters.opening import Opening
-from adapters.shown import shown
+from adapters.receiving.opening import Opening
+from adapters.receiving.shown import shown
 from broker.core.model import Slot, Status
 from tests.crash import Crash
 from tests.nodes import TestNode

@@ -11,7 +11,7 @@ import asyncio
 from dataclasses import dataclass
 
 from adapters.equipment import Equipment
-from adapters.feedback_view import AT_ONCE, FeedbackView
+from adapters.feedback.view import AT_ONCE, FeedbackView
 from adapters.store import Store, StoreUnavailable
 from broker.core.catalogue import Catalogue
 from broker.telemetry import logger_of

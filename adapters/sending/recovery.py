@@ -9,10 +9,10 @@ Each statement follows the one before it, so what was admitted are the first few
 
 from __future__ import annotations
 
-from adapters.checks import check_checkpoint, check_statement
 from adapters.equipment import Equipment
-from adapters.outgoing import Statement
-from adapters.signing import Signing
+from adapters.receiving.checks import check_checkpoint, check_statement
+from adapters.sending.outgoing import Statement
+from adapters.sending.signing import Signing
 from broker.core.errors import BadProof, NotCanonical
 from broker.core.model import Envelope, Region
 from broker.core.records import decode

@@ -15,9 +15,9 @@ from adapters.client import HttpHub, pinned_context
 from adapters.configuration import MEMBER_FILE, NodeConfig
 from adapters.member_folder import REQUEST_FILE
 from adapters.node import Node, directory_source, load_identity, make_channels
-from adapters.stick_carrier import Carrier
-from adapters.stick_hub import StickHub
-from adapters.stick_node import StickNode
+from adapters.stick.carrier import Carrier
+from adapters.stick.hub import StickHub
+from adapters.stick.node import StickNode
 from adapters.store import Store
 from broker.clock import Clock, SystemClock
 from broker.core.directory import Member, MemberKey, TransportKey, Use

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adapters.alignment import Alignment
 from adapters.equipment import Equipment
 from adapters.hub import plain
-from adapters.outgoing import RENUMBER, SEND_AGAIN, SIGN_AGAIN, Statement, code_to_keep
-from adapters.proving import Proving
-from adapters.recovery import Recovery
-from adapters.signing import AT_ONCE, Signing
+from adapters.sending.alignment import Alignment
+from adapters.sending.outgoing import RENUMBER, SEND_AGAIN, SIGN_AGAIN, Statement, code_to_keep
+from adapters.sending.proving import Proving
+from adapters.sending.recovery import Recovery
+from adapters.sending.signing import AT_ONCE, Signing
 from broker.core.errors import Refused, TooMany, Unavailable
 from broker.core.model import Region
 from broker.core.wire import Outcome

@@ -21,8 +21,8 @@ from time import monotonic
 import msgspec
 
 from adapters.hub import Hub
-from adapters.outgoing import SEND_AGAIN, code_to_keep
-from adapters.stick_file import (
+from adapters.sending.outgoing import SEND_AGAIN, code_to_keep
+from adapters.stick.file import (
     Asked,
     Content,
     Fed,

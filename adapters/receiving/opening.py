@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from adapters.channels import Item
-from adapters.checks import Checked, check_delivery, check_ours, prove_delivery
 from adapters.equipment import Equipment
+from adapters.receiving.checks import Checked, check_delivery, check_ours, prove_delivery
 from broker.core.directory import Directory
 from broker.core.errors import BadProof
 from broker.core.note import TreeHead

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from adapters.draft import Draft
+from adapters.sending.draft import Draft
 from adapters.store import Store
 from broker.core.agreements import Reference
 from broker.core.catalogue import Catalogue

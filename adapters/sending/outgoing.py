@@ -14,8 +14,8 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from adapters.draft import Draft
-from adapters.salts import ensure_key
+from adapters.sending.draft import Draft
+from adapters.sending.salts import ensure_key
 from adapters.store import Store
 from broker.core.errors import error_of
 from broker.core.model import Region

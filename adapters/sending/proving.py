@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from adapters.alignment import Alignment
-from adapters.checks import Confirmed, check_checkpoint, check_statement, compare_decision
 from adapters.directories import DirectoryUnknown
 from adapters.equipment import Equipment
-from adapters.outgoing import RENUMBER, SIGN_AGAIN, Statement, code_to_keep
+from adapters.receiving.checks import Confirmed, check_checkpoint, check_statement, compare_decision
+from adapters.sending.alignment import Alignment
+from adapters.sending.outgoing import RENUMBER, SIGN_AGAIN, Statement, code_to_keep
 from broker.core.errors import BadProof, NotCanonical, Unavailable
 from broker.core.model import Envelope, Header, Region
 from broker.core.note import TreeHead

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import msgspec
 
-from adapters.stick_file import Content, Fed, Settled, Stood, Taken, Told
+from adapters.stick.file import Content, Fed, Settled, Stood, Taken, Told
 from adapters.store import Store
 from broker.core.errors import BadStick, Refused, Unavailable, error_of
 from broker.core.model import Envelope, Region

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.mapping import SETS, SPANS, Cell, Condition, TableMap
+from adapters.importing.mapping import SETS, SPANS, Cell, Condition, TableMap
 from broker.core.errors import BadConfiguration
 
 _TOP = {"id", "type", "key", "where", "header", "notice", "tables", "delimiter", "encoding"}

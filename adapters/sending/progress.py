@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from adapters.equipment import Equipment
-from adapters.outgoing import Queued
+from adapters.sending.outgoing import Queued
 from adapters.store import Store
 from broker.core.errors import Refused, Unavailable
 from broker.core.model import Decision

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from adapters.draft import Draft
-from adapters.salts import Salt
+from adapters.sending.draft import Draft
+from adapters.sending.salts import Salt
 from broker.core.agreements import Context, Reference, Share
 from broker.core.catalogue import Catalogue
 from broker.core.errors import AddresseeUnreached, SealingRequired

@@ -17,11 +17,11 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.incoming import Incoming
 from adapters.node import Node
-from adapters.outgoing import Outgoing, Statement
-from adapters.stick_file import Asked, Fed, Head, Notices, Receipts, Settled, open_stick, write_stick
-from adapters.stick_hub import NotOnStick, StickHub
+from adapters.receiving.incoming import Incoming
+from adapters.sending.outgoing import Outgoing, Statement
+from adapters.stick.file import Asked, Fed, Head, Notices, Receipts, Settled, open_stick, write_stick
+from adapters.stick.hub import NotOnStick, StickHub
 from broker.core.errors import BadStick, HalongError, Refused, StickMissing, Unavailable
 from broker.core.model import Region
 from broker.core.wire import StreamPosition

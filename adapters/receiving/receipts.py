@@ -7,7 +7,7 @@ sending it again sends the same bytes; it is sent until the hub confirms it.
 from __future__ import annotations
 
 from adapters.equipment import Equipment
-from adapters.outgoing import SEND_AGAIN, SIGN_AGAIN, code_to_keep
+from adapters.sending.outgoing import SEND_AGAIN, SIGN_AGAIN, code_to_keep
 from broker.core.errors import Refused, TooMany, Unavailable
 from broker.core.keys import new_salt
 from broker.core.limits import MOST_RECEIPT_DELIVERIES

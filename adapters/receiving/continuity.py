@@ -10,7 +10,7 @@ Source: RFC 9162 section 2.1.4; docs/formats.md, "The log".
 from __future__ import annotations
 
 from adapters.hub import Hub
-from adapters.incoming import Incoming
+from adapters.receiving.incoming import Incoming
 from broker.clock import Clock
 from broker.core.errors import BadProof
 from broker.core.merkle import verify_consistency

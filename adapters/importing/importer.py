@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.draft import Draft
-from adapters.mapping import CodeList, Mapped, Resolve, TableMap, Unusable
-from adapters.table import CsvTable, TableRow
+from adapters.importing.csv_table import CsvTable, TableRow
+from adapters.importing.mapping import CodeList, Mapped, Resolve, TableMap, Unusable
+from adapters.sending.draft import Draft
 from broker.core.errors import BadHeader, BadSlot
 
 AT_ONCE = 500

@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 
 from adapters.channels import Channel
 from adapters.channels.places import Places
-from adapters.checks import (
+from adapters.directories import DirectoryUnknown
+from adapters.equipment import Equipment
+from adapters.receiving.checks import (
     Checked,
     Proven,
     check_checkpoint,
@@ -21,11 +23,9 @@ from adapters.checks import (
     check_ours,
     prove_delivery,
 )
-from adapters.continuity import Continuity
-from adapters.directories import DirectoryUnknown
-from adapters.equipment import Equipment
-from adapters.incoming import Taken
-from adapters.opening import Opening
+from adapters.receiving.continuity import Continuity
+from adapters.receiving.incoming import Taken
+from adapters.receiving.opening import Opening
 from broker.core.agreements import Reference
 from broker.core.errors import BadDelivery, BadProof, HalongError, NotAgreed, Refused, TooMany, Unavailable
 from broker.core.model import Delivery, Header

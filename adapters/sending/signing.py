@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from adapters.compose import Composed, compose
 from adapters.equipment import Equipment
-from adapters.outgoing import SEND_AGAIN, Queued, Statement, Stream
-from adapters.salts import Salts
+from adapters.sending.compose import Composed, compose
+from adapters.sending.outgoing import SEND_AGAIN, Queued, Statement, Stream
+from adapters.sending.salts import Salts
 from broker.core.errors import Refused
 from broker.core.limits import MOST_BATCH
 from broker.core.model import Envelope, Header, Region

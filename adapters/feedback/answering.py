@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapters.draft import Draft
-from adapters.feedback_view import FEEDBACK, FeedbackView, Shared
-from adapters.incoming import Incoming
-from adapters.outgoing import Outgoing
+from adapters.feedback.view import FEEDBACK, FeedbackView, Shared
 from adapters.preview import Preview, Receiver, look_ahead
+from adapters.receiving.incoming import Incoming
+from adapters.sending.draft import Draft
+from adapters.sending.outgoing import Outgoing
 from adapters.store import Store
 from broker.core.catalogue import Catalogue
 from broker.core.errors import BadHeader

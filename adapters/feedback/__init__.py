@@ -1,0 +1,1 @@
+"""What came of a notice: due, given, received and counted."""

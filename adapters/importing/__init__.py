@@ -1,0 +1,1 @@
+"""A table of the member's own that becomes notices."""

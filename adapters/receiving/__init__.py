@@ -1,0 +1,1 @@
+"""What the member gets: deliveries are proved, checked again, recorded and receipted."""

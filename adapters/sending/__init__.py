@@ -1,0 +1,1 @@
+"""What the member says: drafts are composed, numbered, signed, sent, and proved to be in the log."""

@@ -1,0 +1,1 @@
+"""A node without network: its conversation with the hub, carried in files."""
