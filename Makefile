@@ -45,4 +45,4 @@ lock:                   ## lock files with hashes and without hosts
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11 --extra member --extra hub --extra kafka --extra mail --extra sql --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .kafka .postgres .mypy_cache .ruff_cache .pytest_cache .hypothesis
