@@ -20,7 +20,8 @@ from broker.core.directory import MemberClass
 from broker.core.errors import BadConfiguration, BadSignature, HalongError, WeakKey
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.model import Region
-from broker.directory.certificates import make_request, read_certificate
+from broker.core.note import LogSigner
+from broker.directory.certificates import make_authority, make_request, read_certificate
 from broker.directory.folder import FolderDirectory
 from broker.directory.joining import (
     JoinRequest,
@@ -213,6 +214,17 @@ def _more_keys(data: bytes) -> bytes:
     return altered(data, JoinRequest, member=request.member + key + "valid_from = 2026-01-01T00:00:00Z\n")
 
 
+def _only_another_use(data: bytes) -> bytes:
+    request = msgspec.json.decode(data, type=JoinRequest)
+    return altered(data, JoinRequest, member=request.member.replace('"sign"', '"directory"'))
+
+
+def _another_use(data: bytes) -> bytes:
+    request = msgspec.json.decode(_more_keys(data), type=JoinRequest)
+    first, second, third = request.member.partition('"sign"')
+    return altered(data, JoinRequest, member=first + second + third.replace('"sign"', '"directory"'))
+
+
 def _accession(data: bytes) -> bytes:
     request = msgspec.json.decode(data, type=JoinRequest)
     accession = f'\n[accessions]\n"jp-vn-2026/1" = "{"ab" * 32}"\n\n[[key]]'
@@ -248,6 +260,8 @@ def _signed(signature: str) -> Callable[[bytes], bytes]:
         ("a transport key that it does not hold", _other_csr, BadConfiguration),
         ("the name of another", _other_name, BadConfiguration),
         ("a key for notices that nothing proves", _more_keys, BadConfiguration),
+        ("no key for notices", _only_another_use, BadConfiguration),
+        ("a key for another use that nothing proves", _another_use, BadConfiguration),
         ("an agreement on the way in", _accession, BadConfiguration),
         ("a weak key", _weak, WeakKey),
         ("a name that was changed after it was signed", _other_words, BadSignature),
@@ -291,6 +305,23 @@ def _other_log(data: bytes) -> bytes:
     return altered(data, Welcome, log_key=welcome.log_key[:-4] + "AAA=")
 
 
+def _other_log_of_the_name(data: bytes) -> bytes:
+    """A key that is written as it must be, of a log that the directory does not name."""
+    key = LogSigner(f"{NETWORK}/log", PrivateKey.generate(Algorithm.ED25519)).vkey
+    return altered(data, Welcome, log_key=key)
+
+
+def _other_authority(data: bytes) -> bytes:
+    key = PrivateKey.generate(Algorithm.ESP256).to_pem()
+    return altered(data, Welcome, authority=make_authority(NETWORK, key, NOW).decode())
+
+
+def _before_it_was_listed(data: bytes) -> bytes:
+    snapshots = msgspec.json.decode(data, type=Welcome).snapshots
+    (version,) = (each for each, files in snapshots.items() if "members/vn.toml" not in files)
+    return altered(data, Welcome, version=version)
+
+
 @pytest.mark.parametrize(
     ("tried", "change"),
     [
@@ -299,7 +330,11 @@ def _other_log(data: bytes) -> bytes:
         ("to another network", lambda data: altered(data, Welcome, network="halong-live")),
         ("another hub's pin, unreadable", lambda data: altered(data, Welcome, pin="AB" * 32)),
         ("an address without TLS", lambda data: altered(data, Welcome, url="http://hub.example.org")),
+        ("a pin that is cut", lambda data: altered(data, Welcome, pin="ab" * 31)),
         ("another log's key", _other_log),
+        ("the key of another log than the directory's", _other_log_of_the_name),
+        ("another authority's certificate", _other_authority),
+        ("a directory of before it was listed", _before_it_was_listed),
         ("a directory file that was changed", _wrong_file),
         ("a directory without its files", _missing_file),
         ("a version that is not there", lambda data: altered(data, Welcome, version="00" * 32)),
@@ -308,6 +343,7 @@ def _other_log(data: bytes) -> bytes:
 def test_a_welcome_that_does_not_hold_together_changes_nothing(
     hub: Path, vn: Path, tried: str, change: Callable[[bytes], bytes]
 ) -> None:
+    directory_of(load_hub_config(hub)).load()
     admit(hub, read_join_request((vn / "join-request.json").read_bytes(), NETWORK), NOW)
     data = write_welcome(welcome(hub, "vn"))
     before = {path: path.read_bytes() for path in vn.rglob("*") if path.is_file()}

@@ -317,6 +317,8 @@ REFUSED = [
      "members/vn.toml: key 1, colour"),
     ("an accession to no version", rewrite("members/vn.toml", "jp-vn-2026/1", "jp-vn-2026"),
      "members/vn.toml: accessions, jp-vn-2026"),
+    ("an accession to no agreement", rewrite("members/vn.toml", "jp-vn-2026/1", "JP VN/1"),
+     "members/vn.toml: accessions, JP VN/1"),
     ("an accession to no digest", rewrite("members/vn.toml", '"jp-vn-2026/1" = "', '"jp-vn-2026/1" = "z'),
      "members/vn.toml: accessions, jp-vn-2026/1"),
     ("a weak key", add("members/nl.toml", with_key("nl", key_entry("sign", SMALL_ORDER, "Ed25519"))),

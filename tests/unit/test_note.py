@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.core.errors import BadConfiguration, BadProof
-from broker.core.keys import Algorithm, PrivateKey
+from broker.core.keys import Algorithm, PrivateKey, PublicKey
 from broker.core.merkle import EMPTY_ROOT
 from broker.core.note import MAX_NOTE_BYTES, LogKey, LogSigner
 
@@ -69,6 +69,13 @@ def test_a_key_that_go_wrote_is_read_and_written_alike() -> None:
 def test_a_verifier_key_in_any_other_form_is_refused(vkey: str) -> None:
     with pytest.raises(BadConfiguration):
         LogKey.parse(vkey)
+
+
+def test_a_weak_key_is_pinned_by_nobody() -> None:
+    """A point of small order, written as a log would write it: anybody could sign for it."""
+    weak = LogKey(NAME, PublicKey(Algorithm.ED25519, bytes([1]).ljust(32, b"\0")))
+    with pytest.raises(BadConfiguration, match="weak"):
+        LogKey.parse(weak.vkey)
 
 
 def test_a_log_has_a_name_that_a_note_can_carry_and_an_ed25519_key() -> None:
