@@ -312,12 +312,11 @@ class Reads:
 
 def stored(cluster: Cluster, records: Iterable[Any]) -> list[Stored]:
     """Return the library's records as ours."""
-    return [
-        Stored(
-            cluster.here(TopicPartition(record.topic, record.partition)),
-            record.offset,
-            record.key or b"",
-            record.value or b"",
-        )
-        for record in records
-    ]
+    named: dict[tuple[str, int], Partition] = {}
+    found = []
+    for record in records:
+        there = record.topic, record.partition
+        if there not in named:
+            named[there] = cluster.here(TopicPartition(*there))
+        found.append(Stored(named[there], record.offset, record.key or b"", record.value or b""))
+    return found
