@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from adapters.client import HttpHub, pinned_context
+from adapters.receiving.checks import check_included
 from adapters.receiving.continuity import ASK_MS
 from broker.core.errors import BadProof
-from broker.core.merkle import verify_consistency
-from broker.core.note import LogKey
+from broker.core.merkle import leaf_hash, verify_consistency
+from broker.core.note import LogKey, TreeHead
+from broker.core.wire import Inclusion
 from tests.nodes import LocalHub, OtherHub, TestNode
 from tests.served import HOST, served
 from tests.world import World, sighting
@@ -34,6 +36,12 @@ async def grow(world: World, publisher: TestNode) -> None:
     publisher.enqueue(place="anywhere")
     await publisher.sends()
     await world.settle()
+
+
+def test_what_has_no_path_is_in_no_tree() -> None:
+    with pytest.raises(BadProof):
+        check_included(b"entry", None, TreeHead(1, leaf_hash(b"entry")))
+    check_included(b"entry", Inclusion(0, []), TreeHead(1, leaf_hash(b"entry")))
 
 
 async def test_it_is_asked_for_whatever_is_taken_and_now_and_then_besides(tmp_path: Path) -> None:

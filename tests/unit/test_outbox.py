@@ -7,12 +7,14 @@ import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
 
 from broker.core.catalogue import Catalogue, NoticeType
 from broker.core.errors import TooMany, Unavailable
-from broker.core.model import Envelope, Header, Region
+from broker.core.model import Act, Envelope, Header, Region
 from broker.core.records import decode, statement_id
 from broker.core.wire import Outcome, Outcomes, StatementStatus, StreamPosition
 from tests.crash import Crash, CrashPoints
@@ -204,6 +206,25 @@ async def test_what_cannot_be_sent_is_refused_before_a_number_is_spent(
     refused, proven = node.outgoing.listed()
     assert refused.field == field
     assert proven.reference == "asia-pacific/main/1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"countries": ("vn",)}, "bad-header"),
+        ({"act": Act.ERASURE, "references": (bytes(32),)}, "not-supported"),
+    ],
+)
+async def test_what_was_queued_under_other_rules_is_held_to_those_of_now(
+    world: World, tmp_path: Path, changes: dict[str, Any], code: str
+) -> None:
+    """An earlier version may have queued what no hub takes any more."""
+    node = TestNode(world, "vn", tmp_path, wrap=Recorder)
+    node.outgoing.enqueue([replace(node.draft(), **changes)], world.clock.now())
+    await node.sends()
+    assert node.states() == [("refused", code)]
+    assert isinstance(node.hub, Recorder)
+    assert node.hub.handed == []
 
 
 async def test_a_partial_notice_goes_to_whom_it_can_reach(world: World, tmp_path: Path) -> None:
@@ -514,6 +535,57 @@ async def test_an_answer_for_another_number_of_notices_or_for_others_is_no_answe
         assert node.states() == [("signed", None)] * 2
     await node.sends()
     assert await places(world) == ["first", "second"]
+
+
+@pytest.mark.parametrize("times", [0, 2])
+async def test_an_answer_about_another_number_of_statements_proves_nothing(
+    world: World, tmp_path: Path, times: int
+) -> None:
+    class Muddled(OtherHub):
+        muddled = True
+
+        async def statements(self, statements: Sequence[bytes]) -> Sequence[StatementStatus | None]:
+            told = list(await super().statements(statements))
+            return told * times if self.muddled else told
+
+    node = TestNode(world, "vn", tmp_path, wrap=Muddled)
+    node.enqueue()
+    with pytest.raises(Unavailable) as caught:
+        await node.node.outbox.step()
+    assert caught.value.field == "statuses"
+    assert node.states() == [("accepted", None)]
+    node.hub.muddled = False  # type: ignore[attr-defined]  # the hub that was wrapped
+    await node.sends()
+    assert node.states() == [("proven", None)]
+
+
+@pytest.mark.parametrize("decided", [None, False])
+async def test_a_node_that_was_set_back_waits_until_the_hub_tells_what_it_admitted(
+    world: World, tmp_path: Path, decided: bool | None
+) -> None:
+    class Slow(OtherHub):
+        slow = True
+
+        async def statement(self, statement: bytes) -> StatementStatus | None:
+            told = await super().statement(statement)
+            if not self.slow or told is None:
+                return told
+            return None if decided is None else structs.replace(told, decided=decided)
+
+    node = TestNode(world, "vn", tmp_path)
+    node.enqueue(place="before")
+    await node.sends()
+    node.close()
+    shutil.rmtree(tmp_path / "vn")
+
+    node = TestNode(world, "vn", tmp_path, wrap=Slow)
+    node.enqueue(place="after")
+    with pytest.raises(Unavailable):
+        await node.node.outbox.step()
+    assert (node.states(), node.alarms()) == ([("waiting", None)], [])
+    node.hub.slow = False  # type: ignore[attr-defined]  # the hub that was wrapped
+    await node.sends()
+    assert await places(world) == ["before", "after"]
 
 
 async def test_a_hub_whose_clock_is_behind_is_sent_the_same_again(world: World, tmp_path: Path) -> None:

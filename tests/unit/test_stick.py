@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from adapters.stick.carrier import STATE_FILE
-from adapters.stick.file import Head, Notices, open_stick, write_stick
-from broker.core.errors import BadStick, StickMissing, Unavailable
+from adapters.stick.file import End, Head, Notices, Settled, open_stick, write_stick
+from broker.core.errors import BadSignature, BadStick, StickMissing, Unavailable
 from broker.core.model import Event
+from broker.core.wire import Outcome, Outcomes
 from tests.crash import Crash, CrashPoints
-from tests.nodes import TestNode
+from tests.nodes import LocalHub, OtherHub, TestNode
 from tests.sticks import OfflineNode
 from tests.world import DAY, World
 
@@ -319,6 +323,62 @@ async def test_a_carrier_that_the_hub_does_not_answer_is_sent_again(tmp_path: Pa
         assert len(jp.files()) == 1
 
 
+class Partial(OtherHub):
+    """Answers about the first notice alone; says of the rest what it is told to say."""
+
+    rest: Sequence[Outcome] = ()
+
+    async def publish(self, envelopes: Sequence[bytes]) -> Outcomes:
+        first = (await super().publish(envelopes[:1])).results
+        return Outcomes([*first, *self.rest])
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        (),
+        (Outcome(None, None, "not-attempted"),),
+        (Outcome(None, None, "not-attempted", "too-many"),),
+        (Outcome(None, None, "refused", "not-yet-valid"),),
+    ],
+)
+async def test_a_stick_of_which_the_hub_did_not_take_all_is_handed_over_again(
+    tmp_path: Path, rest: Sequence[Outcome]
+) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn, jp = OfflineNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        vn.enqueue(place="first")
+        vn.enqueue(place="second")
+        await vn.exports()
+        carrier = vn.carrier()
+        carrier._hub = hub = Partial(LocalHub(world, "vn"))
+        hub.rest = rest
+        with pytest.raises(Unavailable):
+            await carrier.take(vn.out)
+        assert not (vn.folder / "carrier" / STATE_FILE).exists()
+
+        await vn.carries()
+
+        assert (await vn.imports()).proven == 2
+        await jp.receives()
+        assert len(jp.files()) == 2
+
+
+async def test_a_refused_receipt_of_many_is_found_by_asking_about_each(tmp_path: Path) -> None:
+    """One that was refused does not keep those that were taken waiting, whatever their order."""
+    async with World(tmp_path, "vn") as world:
+        sticks = OfflineNode(world, "vn", tmp_path).sticks
+        taken, refused = sha256(b"taken").hexdigest(), sha256(b"refused").hexdigest()
+        sticks.hear(Settled([taken], {refused: "bad-signature"}))
+
+        with pytest.raises(BadStick):
+            await sticks.receipts([b"taken", b"refused"])
+        await sticks.receipts([b"taken"])
+        with pytest.raises(BadSignature):
+            await sticks.receipts([b"refused"])
+
+
 async def _life(world: World, folder: Path, points: CrashPoints | None) -> OfflineNode:
     """Everything that a node and its carrier do, to its end."""
     vn = OfflineNode(world, "vn", folder, points=points)
@@ -415,6 +475,59 @@ def test_no_bit_of_a_stick_can_be_turned_unnoticed(tmp_path: Path, place: float,
 
     with pytest.raises(BadStick), open_stick(path, "outbox") as (_, lines):
         list(lines)
+
+
+HEAD = Head(kind="outbox", network="n", member="vn", conversation="c", number=1, after=0)
+LINE = Notices("asia-pacific/main", [b"one"])
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (LINE,),
+        (End(0, ""),),
+        (structs.replace(HEAD, kind="feed"), LINE),
+        (structs.replace(HEAD, number=0), LINE),
+        (structs.replace(HEAD, part=0), LINE),
+        (structs.replace(HEAD, after=-1), LINE),
+        (HEAD, HEAD, LINE),
+        (HEAD, End(1, ""), LINE),
+    ],
+)
+def test_a_whole_stick_that_has_what_none_has_is_refused(tmp_path: Path, lines: Sequence[Any]) -> None:
+    """Whoever alters a stick can count its lines and write their digest, too."""
+    path = tmp_path / "a.stick"
+    with write_stick(path) as write:
+        for line in lines:
+            write(line)
+
+    with pytest.raises(BadStick), open_stick(path, "outbox") as (_, found):
+        list(found)
+
+
+@pytest.mark.parametrize(
+    ("bound", "most"), [("MOST_LINE_BYTES", 150), ("MOST_LINES", 4), ("MOST_BYTES", 500)]
+)
+def test_a_stick_is_neither_written_nor_read_past_its_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
+) -> None:
+    path = tmp_path / "a.stick"
+    line = Notices("asia-pacific/main", [b"x" * 100])
+
+    def written() -> None:
+        with write_stick(path) as write:
+            write(HEAD)
+            for _ in range(4):
+                write(line)
+
+    written()
+    monkeypatch.setattr(f"adapters.stick.file.{bound}", most)
+    with pytest.raises(BadStick, match="longer than"), open_stick(path, "outbox"):
+        pass
+    path.unlink()
+    with pytest.raises(BadStick, match="more than one stick"):
+        written()
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_stick_is_taken_by_whom_it_is_for_alone(tmp_path: Path) -> None:
