@@ -1,10 +1,11 @@
 """Take each check away in turn: a test must turn red.
 
-    python -m tests.mutants [--only PART_OF_A_PATH] [--jobs N] [--page]
+    python -m tests.mutants [--only PART_OF_A_PATH] [--jobs N] [--page] [--covering FOLDER]
 
 Measures first which quick tests reach which line, then runs only those against each changed copy, the
-quickest first.  Prints a table; `--page` writes it into docs/checks.md.  Ends with 1 if a check can be taken
-away unnoticed and `reasons.toml` does not say why that is right.
+quickest first.  What was measured is kept in the folder of `--covering`, and is taken from there as long as
+no file of code or tests is younger.  Prints a table; `--page` writes it into docs/checks.md.  Ends with 1 if
+a check can be taken away unnoticed and `reasons.toml` does not say why that is right.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -25,10 +27,14 @@ from tests.mutants.checks import ROOT, Check, all_checks
 from tests.mutants.covering import FOLDER, Covering, read_covering
 from tests.mutants.page import Result, write_page
 
-QUICK = ("tests/vectors", "tests/unit", "tests/attacks")
+QUICK = ("tests/vectors", "tests/unit", "tests/attacks", "tests/faults")
 MARKS = "not sockets and not kafka and not soak"
 SECONDS = 300
 MEASURING_SECONDS = 1800
+MEMORY_BYTES = 4 << 30
+"""Without its check code may take all that there is; a test that gets no more of it turns red."""
+KEPT = "measured.txt"
+"""In the folder of what was measured: where the copy was, and tests that are of no use."""
 PIECE = 400
 """So many tests at once: the first piece of quick ones notices most mutants."""
 REASONS = Path(__file__).with_name("reasons.toml")
@@ -56,17 +62,22 @@ def pytest_in(
 
 
 def measured(copy: Path, folder: Path) -> Covering:
-    """Run the quick tests once on the unchanged copy.
+    """Run the quick tests once on the unchanged copy, unless the folder has what they reached.
 
     Raises:
         SystemExit: They are red without any change.
     """
+    kept = folder / KEPT
+    if kept.exists() and kept.stat().st_mtime > max(path.stat().st_mtime for path in copy.rglob("*.py")):
+        root, *red = kept.read_text().splitlines()
+        return read_covering(folder, Path(root)).without(red)
     arguments = ["-p", "tests.mutants.covering", *QUICK, "-m", MARKS]
     run = pytest_in(copy, arguments, MEASURING_SECONDS, **{FOLDER: str(folder)})
     red = re.findall(r"^(?:FAILED|ERROR) (\S+)", run.stdout, re.MULTILINE)
     # Measuring itself may turn a test red: one that looks at what is imported, or at a traceback.
     if run.returncode and (not red or pytest_in(copy, red).returncode):
         raise SystemExit(f"the tests are red before anything is taken away:\n{run.stdout[-2000:]}")
+    kept.write_text("\n".join([str(copy), *red]))
     return read_covering(folder, copy).without(red)
 
 
@@ -97,15 +108,15 @@ def _pieces(tests: list[str]) -> Iterator[list[str]]:
         yield tests[start : start + PIECE]
 
 
-def run_all(todo: Sequence[Check], jobs: int) -> Iterator[Result]:
-    """Yield what became of each check, in order."""
+def run_all(todo: Sequence[Check], jobs: int, folder: Path | None) -> Iterator[Result]:
+    """Yield what became of each check, in order; `folder` keeps what was measured."""
     reasons: dict[str, str] = tomllib.loads(REASONS.read_text())
     ignored = shutil.ignore_patterns(".venv", ".git", ".kafka", ".*_cache", ".hypothesis")
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(jobs) as pool:
         copies = [Path(scratch) / str(number) for number in range(jobs)]
         for copy in copies:
             shutil.copytree(ROOT, copy, ignore=ignored)
-        covering = measured(copies[0], Path(scratch))
+        covering = measured(copies[0], folder or Path(scratch))
 
         def attempt(check: Check) -> Result:
             copy = copies.pop()
@@ -124,11 +135,16 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only files whose path contains this")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--page", action="store_true", help="write the table into docs/checks.md")
+    parser.add_argument("--covering", type=Path, help="a folder that keeps what was measured")
     options = parser.parse_args()
+    if options.covering:
+        options.covering.mkdir(parents=True, exist_ok=True)
+    # The tests' processes are bounded as this one is.
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     todo = all_checks(options.only)
     print(f"{len(todo)} checks; measuring which tests reach them", flush=True)
     results = []
-    for result in run_all(todo, options.jobs):
+    for result in run_all(todo, options.jobs, options.covering and options.covering.absolute()):
         results.append(result)
         print(result.line, flush=True)
     unnoticed = [result for result in results if not result.caught and not result.reason]
