@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,12 +39,17 @@ def halong(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "broker.cli", *arguments]
 
 
+PORTS = range(15_000, 32_000)
+"""Below those that the system gives to outgoing connections, which would take one away before it is used."""
+
+
 def free_port() -> int:
     """Return a loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise NotReady("no port is free", field="port")
 
 
 class Service:

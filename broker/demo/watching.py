@@ -60,7 +60,9 @@ class Watched:
     @property
     def quiet(self) -> bool:
         """Tell whether everything that it said is proven or refused, and the hub has all its receipts."""
-        return not self.open and not self.node.incoming.receipts_waiting()
+        incoming = self.node.incoming
+        # What is checked and in no channel yet will be receipted, too.
+        return not self.open and not incoming.receipts_waiting() and not incoming.counts().get("checked")
 
 
 class Watch:

@@ -75,6 +75,8 @@ class Sequencer:
         self._patience = patience
         self._led = False
         self._stands_by = False
+        # So many leaves were under way when the log was lost: they may have been committed after all.
+        self._under_way = 0
         self._empty_below: dict[Partition, int] = {}
         self.caught_up = asyncio.Event()
 
@@ -100,7 +102,7 @@ class Sequencer:
 
     async def _was_replaced(self) -> bool:
         """Tell whether leaves were made while the log was out of our reach: by a successor, it seems."""
-        known = self._tree.size
+        known = self._tree.size + self._under_way
         if self._led:
             await self._catch_up(settled=False)
         return self._tree.size > known
@@ -166,7 +168,9 @@ class Sequencer:
             Leaf(start + n, entry, stored.partition.topic, stored.partition.number, stored.offset)
             for n, (stored, entry) in enumerate(zip(batch.records, entries, strict=True))
         ]
+        self._under_way = len(leaves)
         await batch.commit([Record(LEAVES, b"%d" % leaf.index, frame(leaf)) for leaf in leaves])
+        self._under_way = 0
         self._add(leaves)
         self._metrics.leaves.inc(len(leaves))
 
