@@ -13,6 +13,7 @@ import pytest
 
 from adapters.configuration import load_node_config
 from adapters.member_folder import MemberPlan, check_welcome, install, make_member
+from adapters.stick.offline import make_carrier
 from broker.commands.hub_folder import HubPlan, admit, agree, directory_of, make_hub, parties_of, welcome
 from broker.configuration import load_hub_config
 from broker.core.agreements import parse_agreement
@@ -186,6 +187,22 @@ def test_only_members_that_are_parties_accede(hub: Path, vn: Path) -> None:
     assert parties_of(hub, agreement, ()) == ["vn"]
     with pytest.raises(BadConfiguration, match="possible: vn"):
         parties_of(hub, agreement, ("jp",))
+
+
+def test_a_carrier_is_made_once_and_for_a_member_that_is_listed(hub: Path, vn: Path, tmp_path: Path) -> None:
+    join(hub, vn)
+    config, carrier = load_node_config(vn), tmp_path / "carrier"
+    make_carrier(carrier, config, NOW)
+    for name in ("member.toml", "keys"):
+        half = tmp_path / f"only-{name}"
+        half.mkdir()
+        (carrier / name).rename(half / name)
+        with pytest.raises(BadConfiguration, match="already"):
+            make_carrier(half, config, NOW)
+
+    (config.path(config.directory) / "members/vn.toml").unlink()
+    with pytest.raises(BadConfiguration, match="does not list"):
+        make_carrier(tmp_path / "another", config, NOW)
 
 
 # --- attacks ----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from broker.core.catalogue import Catalogue, NoticeType
 from broker.core.errors import TooMany, Unavailable
 from broker.core.model import Act, Envelope, Header, Region
 from broker.core.records import decode, statement_id
-from broker.core.wire import Outcome, Outcomes, StatementStatus, StreamPosition
+from broker.core.wire import Inclusion, Outcome, Outcomes, StatementStatus, StreamPosition
 from tests.crash import Crash, CrashPoints
 from tests.nodes import LocalHub, OtherHub, TestNode
 from tests.world import SIGHTING, World
@@ -361,6 +361,36 @@ async def test_a_node_that_was_set_back_says_nothing_again_that_waited(
     )
     assert {state for state, _ in node.states()} == {"proven"}
     assert node.alarms() == [("stream.left", "out-of-order")]
+
+
+async def test_a_node_that_was_set_back_recognises_nothing_by_a_proof_that_does_not_hold(
+    world: World, tmp_path: Path
+) -> None:
+    class Forging(OtherHub):
+        """Tells of one statement with a path that leads elsewhere, and truly of many."""
+
+        async def statement(self, statement: bytes) -> StatementStatus | None:
+            told = await super().statement(statement)
+            return told and structs.replace(told, decision_inclusion=Inclusion(0, []))
+
+        async def statements(self, statements: Sequence[bytes]) -> Sequence[StatementStatus | None]:
+            return [await LocalHub.statement(self, each) for each in statements]
+
+    node = TestNode(world, "vn", tmp_path)
+    node.enqueue(place="waited")
+    node.close()
+    shutil.copy(node.path, tmp_path / "backup")
+    node = TestNode(world, "vn", tmp_path)
+    await node.sends()
+    node.close()
+    for file in node.path.parent.glob("node.db*"):
+        file.unlink()
+    shutil.copy(tmp_path / "backup", node.path)
+
+    node = TestNode(world, "vn", tmp_path, wrap=Forging)
+    await node.node.outbox.step()
+    assert ("proof.bad", "bad-proof") in node.alarms()
+    assert ("proven", None) not in node.states()
 
 
 async def test_what_was_admitted_although_it_was_refused_is_found_and_not_said_twice(

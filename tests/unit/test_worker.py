@@ -17,6 +17,7 @@ from adapters.channels.worker import Worker
 from adapters.directories import DirectoryUnknown
 from adapters.receiving.opening import Opening
 from adapters.receiving.shown import shown
+from broker.core.errors import BadProof, Refused
 from broker.core.model import Slot, Status
 from tests.crash import Crash
 from tests.nodes import TestNode
@@ -283,6 +284,38 @@ async def test_a_delivery_is_the_same_whether_it_was_just_checked_or_is_opened_f
         assert again is not None
         assert shown(again) == shown(item)
         assert (again.proof, again.names) == (item.proof, item.names)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "field"),
+    [
+        ("DELETE FROM checkpoints", "bad-proof", "checkpoint"),
+        ("UPDATE deliveries SET leaf = leaf + 1", "bad-proof", "path"),
+        ("UPDATE deliveries SET sequence = sequence + 1", "lane-gap", "sequence"),
+        (
+            """UPDATE deliveries SET (record, leaf, path, size) =
+               (SELECT record, leaf, path, size FROM deliveries ORDER BY place DESC LIMIT 1)""",
+            "bad-proof",
+            "delivery",
+        ),
+    ],
+)
+async def test_what_the_store_holds_otherwise_than_it_was_checked_is_not_opened(
+    world: World, tmp_path: Path, change: str, code: str, field: str
+) -> None:
+    await publish(world, "first", "second")
+    desk = Desk()
+    node = TestNode(world, "jp", tmp_path, channels=[desk])
+    await node.receives()
+    opening = Opening(node.node.equipment)
+    with pytest.raises(BadProof, match="no such delivery"):
+        await opening.open(bytes(32))
+    with node.store.write():
+        node.store.run(change)
+
+    with pytest.raises(Refused) as caught:
+        await opening.open(desk.items[0].id)
+    assert (caught.value.code, caught.value.field) == (code, field)
 
 
 async def test_little_of_what_was_just_checked_is_kept(world: World, tmp_path: Path) -> None:
