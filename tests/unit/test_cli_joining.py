@@ -195,10 +195,11 @@ def test_a_carrier_is_made_once_and_for_a_member_that_is_listed(hub: Path, vn: P
     make_carrier(carrier, config, NOW)
     for name in ("member.toml", "keys"):
         half = tmp_path / f"only-{name}"
-        half.mkdir()
-        (carrier / name).rename(half / name)
+        (half / name).mkdir(parents=True)
         with pytest.raises(BadConfiguration, match="already"):
             make_carrier(half, config, NOW)
+    with pytest.raises(BadConfiguration, match="already"):
+        make_carrier(carrier, config, NOW)
 
     (config.path(config.directory) / "members/vn.toml").unlink()
     with pytest.raises(BadConfiguration, match="does not list"):
