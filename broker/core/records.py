@@ -85,7 +85,6 @@ LEAF_TYPES: dict[type, int] = {
     Head: 9,
 }
 DIRECTORY_LEAF = 6
-ENTRY_BYTES = 33
 
 _CLASSES: dict[str, type] = {
     **{

@@ -19,6 +19,7 @@ from broker.core.catalogue import Catalogue
 from broker.core.directory import Directory
 from broker.core.errors import NotAttempted, NotYours, Refused, TooLarge, TooMany, UnknownKey
 from broker.core.header import check_supported
+from broker.core.limits import MOST_REQUEST_NOTICES
 from broker.core.model import Envelope, Region, SignedReceipt
 from broker.core.notice import Arrived, open_envelope, read_envelope
 from broker.core.records import decode, framed, partition_of, record_id
@@ -36,7 +37,6 @@ from broker.services.refusals import Refusals
 from broker.services.turns import Turns
 from broker.telemetry import logger_of
 
-MOST_NOTICES = 1024
 MOST_RECEIPTS = 256
 MOST_RECEIPT_BYTES = 64 << 10
 MOST_REQUESTS = 64
@@ -115,9 +115,10 @@ class Gateway:
             TooMany: The rate allows not even the first, or too much of the member's is under way.
             LogUnavailable: Some may have been stored, some not; sending them again is harmless.
         """
-        if len(envelopes) > MOST_NOTICES:
+        if len(envelopes) > MOST_REQUEST_NOTICES:
             raise TooLarge(
-                f"{len(envelopes)} notices, at most {MOST_NOTICES} go in one request", field="envelopes"
+                f"{len(envelopes)} notices, at most {MOST_REQUEST_NOTICES} go in one request",
+                field="envelopes",
             )
         if not await self._backlog.has_room(peer):
             raise TooMany("too many notices wait for their decision", field="undecided")

@@ -8,7 +8,7 @@ disk: one without a node never says that it got anything.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from broker.core.model import Decision
@@ -55,7 +55,8 @@ class Pace:
         self._scratch = scratch
         self._is_receipted = is_receipted
         self._inboxes: dict[str, _Inbox] = {}
-        self.last: dict[str, int] = {}
+        # When a statement of each region was last decided.
+        self.published: dict[str, int] = {}
 
     def stored(self, statement: bytes, topic: str) -> None:
         """Take note of the region in which a statement stands."""
@@ -115,10 +116,5 @@ class Pace:
             inbox = self._inboxes[member] = _Inbox(ids, self._scratch.numbers(KEPT))
         return inbox
 
-    @property
-    def published(self) -> Mapping[str, int]:
-        """When a statement of each region was last decided."""
-        return self.last
-
     def _published(self, region: str, at: int) -> None:
-        self.last[region] = max(self.last.get(region, 0), at)
+        self.published[region] = max(self.published.get(region, 0), at)

@@ -26,7 +26,7 @@ from broker.core.errors import (
     TooMany,
     Unavailable,
 )
-from broker.core.limits import MOST_REQUEST_STATEMENTS
+from broker.core.limits import MOST_REQUEST_BYTES, MOST_REQUEST_STATEMENTS
 from broker.core.model import Region
 from broker.core.wire import (
     NOT_HERE,
@@ -51,7 +51,6 @@ from broker.web.connection import Connection, problem
 T = TypeVar("T")
 Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-MOST_REQUEST_BYTES = 16 << 20
 REQUESTS_AT_ONCE = 8
 """Requests with a body that one member may have under way; each may hold `MOST_REQUEST_BYTES` of memory."""
 
