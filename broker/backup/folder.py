@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from broker.backup.archive import FILES, KEYS, Writer
+from broker.backup.archive import FILES, KEYS, Writer, parts
 from broker.backup.sealed import MOST_BYTES, seal, unseal
 from broker.core.errors import BadConfiguration
 from broker.files import make_private_folder, write_key, write_whole
@@ -88,6 +88,19 @@ def add_folder(writer: Writer, root: Path, contents: Contents, passphrase: str |
         writer.add(FILES + name, (root / name).read_bytes())
     if passphrase is not None:
         writer.add(KEYS, seal({name: (root / name).read_bytes() for name in sorted(secret)}, passphrase))
+
+
+def put_all_back(path: Path, root: Path, passphrase: str | None) -> None:
+    """Write the files of the backup at `path` into the folder, and with a passphrase its secrets.
+
+    Raises:
+        BadConfiguration: The passphrase is another, or a name leads out of the folder.
+    """
+    for name, stream, _ in parts(path):
+        if name.startswith(FILES):
+            put_back(root, name, stream.read())
+        elif name == KEYS and passphrase is not None:
+            put_keys_back(root, stream.read(), passphrase)
 
 
 def put_back(root: Path, name: str, data: bytes) -> None:

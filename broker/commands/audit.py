@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
+from broker.commands.hub_folder import directory_of
 from broker.commands.recount import Progress, Recount, recount
 from broker.configuration import HubConfig, load_hub_config, tls_of
 from broker.core.note import LogKey
-from broker.directory.folder import FolderDirectory
 from broker.log import open_log
 from broker.progress import progress
 from broker.terminal import (
@@ -54,7 +54,7 @@ def count(folder: Path, as_json: bool) -> int:
     """
     started = time.monotonic()
     config = load_hub_config(folder)
-    directory = FolderDirectory(config.path(config.directory), config.path(config.archive)).load()
+    directory = directory_of(config).load()
     key = LogKey.parse(directory.log_key)
     with progress("records") as tell:
         counted = asyncio.run(_count(config, key, tell))

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from broker.backup.archive import FILES, KEYS, LogCopy, Manifest, Writer, parts
-from broker.backup.folder import Contents, add_folder, contents_of, put_back, put_keys_back
+from broker.backup.archive import LogCopy, Manifest, Writer, parts
+from broker.backup.folder import Contents, add_folder, contents_of, put_all_back
 from broker.backup.log_copy import PREFIX, copy_in, copy_out
 from broker.configuration import HUB_FILE, HubConfig, load_hub_config, tls_of
 from broker.core.errors import BadConfiguration
@@ -53,11 +53,7 @@ async def restore_hub(
         LogUnavailable: The log does not answer; what it holds by now is of no use.
     """
     assert manifest.log is not None
-    for name, stream, _ in parts(path):
-        if name.startswith(FILES):
-            put_back(folder, name, stream.read())
-        elif name == KEYS and passphrase is not None:
-            put_keys_back(folder, stream.read(), passphrase)
+    put_all_back(path, folder, passphrase)
     if log_url is not None:
         _set_log(folder / HUB_FILE, log_url)
     config = load_hub_config(folder)

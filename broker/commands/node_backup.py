@@ -12,8 +12,8 @@ from pathlib import Path
 from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
 from adapters.member_folder import REQUEST_FILE
 from adapters.store import Store, copy_store
-from broker.backup.archive import FILES, KEYS, STORE, Writer, parts
-from broker.backup.folder import Contents, add_folder, contents_of, put_back, put_keys_back
+from broker.backup.archive import STORE, Writer, parts
+from broker.backup.folder import Contents, add_folder, contents_of, put_all_back
 
 
 def contents(config: NodeConfig) -> Contents:
@@ -42,11 +42,7 @@ def restore_node(path: Path, folder: Path, passphrase: str | None) -> None:
     Raises:
         BadConfiguration: The backup does not hold together, or its store was written by a later version.
     """
-    for name, stream, _ in parts(path):
-        if name.startswith(FILES):
-            put_back(folder, name, stream.read())
-        elif name == KEYS and passphrase is not None:
-            put_keys_back(folder, stream.read(), passphrase)
+    put_all_back(path, folder, passphrase)
     config = load_node_config(folder)
     for name, stream, _ in parts(path):
         if name == STORE:
