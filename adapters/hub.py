@@ -1,4 +1,4 @@
-"""What a node asks of its hub: six questions, whatever carries them.
+"""What a node asks of its hub, whatever carries the questions.
 
 `client` carries them over HTTP.  Nothing that a hub answers is believed: see `checks`.
 """

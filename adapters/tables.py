@@ -215,9 +215,9 @@ INSERT INTO unread (kind, key) SELECT 'draft', id FROM drafts
 """
 """What goes to which channel: see `channels.places`.
 
-Which notices somebody watches, and how many receivers have them: see `progress`.
+Which notices somebody watches, and how many receivers have them: see `sending.progress`.
 
-What was shared with whom, what came of it, and what of that is still to be read: see `feedback_view`.
+What was shared with whom, what came of it, and what of that is still to be read: see `feedback.view`.
 """
 
 STEPS: tuple[str, ...] = (FIRST, SECOND)

@@ -1,7 +1,7 @@
 """Waiting until the node's store says something else: one look at the store for all who wait.
 
 Decides how soon a change is seen.  Other connections' commits show in SQLite's data version; those of the
-desk's own connection do not, so the desk tells of them.
+API's own connection do not, so the API tells of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Changes:
     """Wakes whoever waits for a change of the store.
 
     Args:
-        store: A connection of the desk's own.
+        store: A connection of the API's own.
     """
 
     def __init__(self, store: Store) -> None:

@@ -63,6 +63,7 @@ def member(context: click.Context, folder: Path) -> None:
 @member.command(
     "join",
     cls=Command,
+    short_help="Take the hub's welcome.",
     examples=["halong member join welcome.json --dir vn", "halong member join welcome.json --dir vn --yes"],
 )
 @click.argument("welcome", type=READABLE)
@@ -111,6 +112,7 @@ def join(welcome: Path, folder: Path, yes: bool, as_json: bool) -> None:
 @member.command(
     "carrier",
     cls=Command,
+    short_help="Make the folder that carries sticks to the hub.",
     examples=[
         "halong member carrier carrier --dir vn",
         "halong member carrier /media/stick/carrier --dir vn",

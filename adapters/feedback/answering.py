@@ -5,7 +5,7 @@ its region, of its status, about its route and goods, so that the grants which c
 way back; at least as closed as the notice was.  Whether an agreement carries it back is decided by the same
 `decide` as everything else.  An answer is queued once: a second one only if it is asked for.
 
-What was shared and answered is kept in `feedback_view`; when a person is reminded, in `reminders`.
+What was shared and answered is kept in `view`; when a person is reminded, in `reminders`.
 """
 
 from __future__ import annotations

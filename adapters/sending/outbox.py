@@ -1,8 +1,7 @@
 """The outbox: has what is queued signed, hands it to the hub, and keeps it until both proofs are held.
 
 Decides when something is signed, what is sent again, and what a refusal means; numbers are given out in
-`signing`.  The rules
-of numbers are in docs/formats.md, "Numbers".
+`signing`.  The rules of numbers are in docs/formats.md, "Numbers".
 
 Why nothing goes out twice.  A draft is signed again only in the stream of its earlier statement, with a
 number above and a `previous` that does not follow from it; so the dispatcher can admit one of the two and

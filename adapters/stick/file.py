@@ -14,7 +14,7 @@ The last line counts the others and has the SHA-256 of all bytes before it: a fi
 no stick.  That digest keeps accidents away, not people: whoever reads a stick checks what it says by the
 signatures and proofs in it, as if it had come over the network.
 
-Decides what is a whole stick.  What its lines mean is in `stick_node` and `stick_carrier`.
+Decides what is a whole stick.  What its lines mean is in `node` and `carrier`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The node signs here and nowhere else, and its signing key stays.  A stick to the hub holds all that the hub
 has not confirmed yet, so one that is lost is made up for by the next; one that comes back goes through the
-same parts as answers over the network (`stick_hub`), so taking it in twice changes nothing.
+same parts as answers over the network (`hub`), so taking it in twice changes nothing.
 
 Node and hub are in a *conversation*: the sticks of the node are numbered, and what comes back says which one
 it answers and from which place in the feed.  So a stick that is missing is named.  A conversation is begun
