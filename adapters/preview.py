@@ -115,17 +115,6 @@ def look_ahead(
     return Preview(header, directory, context, tuple(receivers))
 
 
-def preview(
-    draft: Draft, member: str, catalogue: Catalogue, index: Index, incoming: Incoming, now: int
-) -> list[Receiver]:
-    """Return every other member, receivers first.
-
-    Raises:
-        Refused: The outbox would refuse the draft, by this code.
-    """
-    return list(look_ahead(draft, member, catalogue, index, incoming, now).receivers)
-
-
 def _receiver(notice: Preview, other: str) -> Receiver:
     match decide(notice.header, other, notice.directory, notice.context):
         case Share(slots=slots, grounds=grounds, obligations=obligations):

@@ -7,7 +7,6 @@ by whoever read it.  How requests look is decided in `routes`.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import msgspec
 
@@ -112,8 +111,8 @@ class Receiving:
 
     async def answer(self, given: shapes.NewAnswer) -> shapes.Answered:
         """Queue the answer to a delivered notice, once."""
-        now = self._equipment.clock.now()
-        made = answering.answer(
+        now, again = self._equipment.clock.now(), given.again is True
+        made = answering.compose_answer(
             self._equipment.store,
             self._equipment.identity.member,
             self._equipment.catalogue,
@@ -121,8 +120,10 @@ class Receiving:
             given.to,
             given.notice,
             now=now,
-            **_given(given),
+            tlp=Tlp[given.tlp] if isinstance(given.tlp, str) else None,
+            again=again,
         )
+        made = answering.queue_answer(self._equipment.store, made, now=now, again=again)
         self._changes.tell()
         return shapes.Answered(id=made.queued, known=made.queued is None)
 
@@ -147,15 +148,6 @@ class Receiving:
                 for each in owed
             ]
         )
-
-
-def _given(given: shapes.NewAnswer) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if isinstance(given.tlp, str):
-        found["tlp"] = Tlp[given.tlp]
-    if isinstance(given.again, bool):
-        found["again"] = given.again
-    return found
 
 
 def _delivery(row: Received, item: Item) -> shapes.Delivery:

@@ -143,32 +143,12 @@ def compose_answer(
     return Answer(shared, draft, ahead, None)
 
 
-def answer(
-    store: Store,
-    member: str,
-    catalogue: Catalogue,
-    index: Index,
-    name: str,
-    content: Mapping[str, Any],
-    *,
-    now: int,
-    tlp: Tlp | None = None,
-    again: bool = False,
-) -> Answer:
-    """Queue the answer to a delivered notice, once; see `compose_answer`.
-
-    Given before, and not `again`: nothing is queued, `queued` is None.
+def queue_answer(store: Store, made: Answer, *, now: int, again: bool = False) -> Answer:
+    """Queue a composed answer, unless it was given before and is not to be given `again`.
 
     Raises:
-        Refused: As `compose_answer`.
         StoreUnavailable: It was not queued.
     """
-    made = compose_answer(store, member, catalogue, index, name, content, now=now, tlp=tlp, again=again)
-    return queue_answer(store, made, now=now, again=again)
-
-
-def queue_answer(store: Store, made: Answer, *, now: int, again: bool = False) -> Answer:
-    """Queue a composed answer, unless it was given before and is not to be given `again`."""
     if made.shared.answered_at is not None and not again:
         return made
     (queued,) = Outgoing(store).enqueue([made.draft], now)

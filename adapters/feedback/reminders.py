@@ -8,36 +8,18 @@ stands in `doctor` and in the metrics as long as it is.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from adapters.equipment import Equipment
+from adapters.feedback.counts import DAY_MS
 from adapters.feedback.view import AT_ONCE, FeedbackView
-from adapters.store import Store, StoreUnavailable
-from broker.core.catalogue import Catalogue
+from adapters.store import StoreUnavailable
 from broker.telemetry import logger_of
 
-DAY_MS = 86_400_000
 SOON_DAYS = 1.0
 SOON, LATE = 1, 2
 """The stages of reminding."""
 
 log_line = logger_of("feedback")
-
-
-@dataclass(frozen=True, slots=True)
-class Owing:
-    """How much feedback a member owes: `soon` of it within the days of reminding, `overdue` of it late."""
-
-    owed: int
-    soon: int
-    overdue: int
-
-
-def owing(store: Store, member: str, catalogue: Catalogue, now: int, *, days: float = SOON_DAYS) -> Owing:
-    """Return how much feedback `member` owes, as far as the view has been read."""
-    view = FeedbackView(store, member, catalogue)
-    overdue = view.count_owed(before=now)
-    return Owing(view.count_owed(), view.count_owed(before=now + round(days * DAY_MS)) - overdue, overdue)
 
 
 class Reminders:

@@ -238,15 +238,6 @@ class FeedbackView:
             self._member, before, before, limit,
         )  # fmt: skip
 
-    def count_owed(self, *, before: int | None = None) -> int:
-        """Return how much this member owes feedback on; what is due until a time, if given."""
-        ((count,),) = self._store.rows(
-            "SELECT count(*) FROM shared WHERE receiver = ? AND due_at IS NOT NULL AND answered_at IS NULL"
-            " AND (? IS NULL OR due_at <= ?)",
-            self._member, before, before,
-        )  # fmt: skip
-        return int(count)
-
     def find(self, name: str) -> list[Shared]:
         """Return what a reference, or the beginning of a statement's or delivery's id, may mean.
 

@@ -205,11 +205,6 @@ class Incoming:
         row = self._store.row("SELECT root FROM checkpoints WHERE size = ?", size)
         return None if row is None else row[0]
 
-    def note_at(self, size: int) -> bytes | None:
-        """Return the signed checkpoint that was seen for this size."""
-        row = self._store.row("SELECT note FROM checkpoints WHERE size = ?", size)
-        return None if row is None else row[0]
-
     def see(self, source: str, head: TreeHead, note: bytes, at: int) -> None:
         """Remember a checkpoint that was found good, before anything that it proves is used."""
         with self._store.write():

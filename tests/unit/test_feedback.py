@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.feedback.answering import Answer, answer, due, find_received
+from adapters.feedback.answering import Answer, compose_answer, due, find_received, queue_answer
 from adapters.feedback.counts import count
 from adapters.feedback.reminders import Reminders
 from adapters.feedback.view import FeedbackView, Shared
@@ -35,16 +35,10 @@ def owed(node: TestNode, **within: int) -> list[tuple[str, bool]]:
 
 
 def give(node: TestNode, name: str, outcome: str = "HIT_SEIZED", **how: Any) -> Answer:
-    return answer(
-        node.store,
-        node.member,
-        node.catalogue,
-        Index(node.source.load()),
-        name,
-        {"outcome": outcome},
-        now=node.world.clock.now(),
-        **how,
-    )
+    index, now = Index(node.source.load()), node.world.clock.now()
+    content = {"outcome": outcome}
+    made = compose_answer(node.store, node.member, node.catalogue, index, name, content, now=now, **how)
+    return queue_answer(node.store, made, now=now, again=how.get("again", False))
 
 
 def view(node: TestNode) -> FeedbackView:
