@@ -64,7 +64,7 @@ class Signing:
         first = self._outgoing.reserve(stream, len(composed))
         headers = self._numbered(stream, first, composed)
         identity = self._identity
-        encoded = [encode(header) for header in headers]
+        encoded = [data for _, data in headers]
         signatures = sign_batch(encoded, identity.network, identity.signer, identity.countersigner)
         statements = self._statements(composed, headers, signatures)
         self._outgoing.keep(statements)
@@ -83,24 +83,26 @@ class Signing:
 
     def _numbered(
         self, stream: Stream, first: int, composed: Sequence[tuple[Queued, Composed]]
-    ) -> list[Header]:
+    ) -> list[tuple[Header, bytes]]:
+        """Return the headers under their numbers, each with the bytes that are signed."""
         previous = self._outgoing.tip(stream)
         headers = []
         for sequence, (_, each) in enumerate(composed, start=first):
-            headers.append(each.numbered(stream.name, sequence, previous))
-            previous = statement_id(encode(headers[-1]))
+            header = each.numbered(stream.name, sequence, previous)
+            data = encode(header)
+            headers.append((header, data))
+            previous = statement_id(data)
         return headers
 
     def _statements(
         self,
         composed: Sequence[tuple[Queued, Composed]],
-        headers: Sequence[Header],
+        headers: Sequence[tuple[Header, bytes]],
         signatures: Sequence[bytes],
     ) -> list[Statement]:
         now = self._clock.now()
         made = []
-        for (queued, each), header, signature in zip(composed, headers, signatures, strict=True):
-            data = encode(header)
+        for (queued, each), (header, data), signature in zip(composed, headers, signatures, strict=True):
             made.append(
                 Statement(
                     id=statement_id(data),
