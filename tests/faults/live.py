@@ -14,7 +14,6 @@ to whom follows from `DEALS` and from what was queued, and from nothing that the
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import resource
@@ -27,7 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Literal, Self
 
 from adapters.configuration import load_node_config
 from adapters.member_folder import MemberPlan, check_welcome, install, make_member, open_folder
@@ -41,7 +40,7 @@ from broker.core.model import Region
 from broker.demo.processes import Service, ask, environment, free_port, halong
 from broker.directory.joining import read_join_request, write_welcome
 from schemas import load_catalogue
-from tests.faults.counting import MARK, Delivered, Found, by_mark, compare
+from tests.faults.counting import MARK, Delivered, Found, Said, by_mark, compare
 from tests.faults.raw_sqlite import inboxes, statements
 from tests.faults.table import Row
 
@@ -108,6 +107,8 @@ class Live:
         folder: Where all the folders are.
         services: The hub and the members' nodes by their names.
     """
+
+    engine: ClassVar[Literal["sqlite", "kafka"]] = "sqlite"
 
     folder: Path
     services: dict[str, Process]
@@ -289,8 +290,7 @@ class Live:
 
     def in_topics(self) -> Found:
         """Count by the hub's own bytes, by mark; statements and marks must tell the same."""
-        log = self.folder / "hub" / "log.db"
-        delivered: list[Delivered] = list(inboxes(log))
+        delivered = list(self.raw_inboxes())
         by_statement = Counter((each.member, each.statement) for each in delivered)
         found = compare(self.owed, delivered, by_mark)
         if found.faultless:
@@ -320,17 +320,25 @@ class Live:
 
     def signed_twice(self) -> int:
         """Count numbers under which the hub was given two statements."""
-        given = statements(self.folder / "hub" / "log.db")
-        return sum(len(each) > 1 for each in given.values())
+        return sum(len(each) > 1 for each in self.raw_statements().values())
+
+    def raw_inboxes(self) -> Iterator[Delivered]:
+        """Yield every delivery in the hub's own bytes."""
+        return inboxes(self.folder / "hub" / "log.db")
+
+    def raw_statements(self) -> Mapping[Said, set[bytes]]:
+        """Return which statements stand under each number in the hub's own bytes."""
+        return statements(self.folder / "hub" / "log.db")
 
     def row(
         self, name: str, found: Found, *, kills: int, seed: int, seconds: float, control: bool = False
     ) -> Row:
         """Return the row of the table for what was found."""
         return Row(
-            name=name, engine="sqlite", kills=kills, notices=self.queued.total(), deliveries=found.deliveries,
-            lost=found.lost, doubled=found.doubled, over_delivered=found.over_delivered,
-            out_of_order=found.out_of_order, seed=seed, seconds=seconds, control=control,
+            name=name, engine=self.engine, kills=kills, notices=self.queued.total(),
+            deliveries=found.deliveries, lost=found.lost, doubled=found.doubled,
+            over_delivered=found.over_delivered, out_of_order=found.out_of_order, seed=seed, seconds=seconds,
+            control=control,
         )  # fmt: skip
 
     def audit(self) -> Any:
@@ -351,9 +359,3 @@ def run(*arguments: str, before: Sequence[str] = ()) -> subprocess.CompletedProc
         env=environment(),
         check=False,
     )
-
-
-def lines_of(service: Process) -> list[dict[str, Any]]:
-    """Return the lines that a process has logged."""
-    text = (service.folder / "log.jsonl").read_text(encoding="utf-8", errors="replace")
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]

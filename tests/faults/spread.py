@@ -4,9 +4,8 @@
 
     with Spread.on(bootstrap, tmp_path) as live:
         live.start()
-        with live.load(per_second=120):
+        with live.counted("dispatcher killed", 1), live.load(per_second=120):
             live["dispatcher2"].kill()
-        ...
 
 Members, load and what is owed are `Live`'s.  The count is of raw topics, by a reader that imports nothing of
 ours (`raw_kafka`).
@@ -15,22 +14,27 @@ ours (`raw_kafka`).
 from __future__ import annotations
 
 import json
+import random
+import time
 import urllib.error
 import urllib.request
 import uuid
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+
+from msgspec.structs import replace
 
 from adapters.configuration import MEMBER_FILE
 from broker.configuration import HUB_FILE
 from broker.demo.processes import halong
 from deploy.kafka.cluster import free_ports
-from tests.faults import raw_kafka
-from tests.faults.counting import Found, by_mark, compare
+from tests.faults import chance, raw_kafka
+from tests.faults.counting import Delivered, Said
 from tests.faults.live import HOST, MEMBERS, Live, Process
+from tests.faults.table import record
 
 WHOLE: Mapping[str, Sequence[str]] = {"hub": ()}
 APART: Mapping[str, Sequence[str]] = {
@@ -53,6 +57,8 @@ ANSWER_SECONDS = 5.0
 class Spread(Live):
     """`Live`, with a hub of several processes whose log is on Kafka."""
 
+    engine = "kafka"
+
     bootstrap: str = ""
     prefix: str = ""
     health: Mapping[str, int] = field(default_factory=dict)
@@ -73,8 +79,9 @@ class Spread(Live):
         prefix = f"t{uuid.uuid4().hex[:12]}"
         made = Live.built(folder)
         _put(folder / "hub" / HUB_FILE, "log", f"kafka://{bootstrap}/{prefix}")
-        ports = dict(zip(parts, free_ports(len(parts)), strict=True))
-        health = dict(zip(parts, free_ports(len(parts)), strict=True))
+        free = free_ports(2 * len(parts))
+        ports = dict(zip(parts, free[: len(parts)], strict=True))
+        health = dict(zip(parts, free[len(parts) :], strict=True))
         given = run or {}
         services = {}
         for name, only in parts.items():
@@ -122,19 +129,30 @@ class Spread(Live):
         found = [line for line in lines if line.startswith(metric + " ")]
         return float(found[0].rpartition(" ")[2]) if found else 0.0
 
-    def in_topics(self) -> Found:
-        """Count by the raw topics, by mark; statements and marks must tell the same."""
-        delivered = list(raw_kafka.inboxes(self.bootstrap, self.prefix))
-        found = compare(self.owed, delivered, by_mark)
-        if found.faultless:
-            by_statement = Counter((each.member, each.statement) for each in delivered)
-            assert max(by_statement.values(), default=1) == 1
-        return found
+    def raw_inboxes(self) -> Iterator[Delivered]:
+        """Yield every delivery in the raw topics."""
+        return raw_kafka.inboxes(self.bootstrap, self.prefix)
 
-    def signed_twice(self) -> int:
-        """Count numbers under which the hub was given two statements."""
-        given = raw_kafka.statements(self.bootstrap, self.prefix)
-        return sum(len(each) > 1 for each in given.values())
+    def raw_statements(self) -> Mapping[Said, set[bytes]]:
+        """Return which statements stand under each number in the raw topics."""
+        return raw_kafka.statements(self.bootstrap, self.prefix)
+
+    @contextmanager
+    def counted(self, name: str, kills: int) -> Iterator[random.Random]:
+        """Let things be done at random moments, wait until all has arrived, count it, and record the row."""
+        seed = chance.seed()
+        began, queued, owed = time.monotonic(), self.queued.total(), self.all_owed()
+        yield random.Random(f"{seed} {name}")
+        self.settle()
+        in_topics, in_folders = self.in_topics(), self.in_folders()
+        found = in_topics + in_folders
+        row = self.row(name, found, kills=kills, seed=seed, seconds=time.monotonic() - began)
+        record(replace(row, notices=row.notices - queued, deliveries=row.deliveries - owed))
+        assert in_topics.faultless, in_topics
+        assert in_folders.faultless, in_folders
+        assert in_topics.deliveries == in_folders.deliveries == self.all_owed()
+        assert self.signed_twice() == 0
+        assert self.audit()["log"] == "verified"
 
 
 def _parts(answer: bytes) -> Mapping[str, bool]:

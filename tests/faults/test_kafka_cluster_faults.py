@@ -18,7 +18,6 @@ from confluent_kafka.admin import AdminClient
 from deploy.kafka.cluster import KafkaCluster, missing
 from tests.faults import chance
 from tests.faults.spread import Spread
-from tests.faults.table import Row, record
 
 pytestmark = [pytest.mark.kafka, pytest.mark.sockets, pytest.mark.soak]
 
@@ -43,30 +42,6 @@ def cluster(folder: Path, nodes: int) -> Iterator[KafkaCluster]:
         pytest.skip(f"starting Kafka needs {need}")
     with KafkaCluster(folder / "kafka", nodes=nodes) as kafka:
         yield kafka
-
-
-@contextmanager
-def counted(live: Spread, name: str, kills: int) -> Iterator[random.Random]:
-    """Let things be done at random moments, wait until all has arrived, and count."""
-    seed = chance.seed()
-    began, before, owed = time.monotonic(), live.queued.total(), live.all_owed()
-    yield random.Random(f"{seed} {name}")
-    live.settle()
-    in_topics, in_folders = live.in_topics(), live.in_folders()
-    record(
-        Row(
-            name=name, engine="kafka", kills=kills, notices=live.queued.total() - before,
-            deliveries=in_topics.deliveries - owed, lost=in_topics.lost + in_folders.lost,
-            doubled=in_topics.doubled + in_folders.doubled,
-            over_delivered=in_topics.over_delivered + in_folders.over_delivered,
-            out_of_order=in_topics.out_of_order + in_folders.out_of_order, seed=seed,
-            seconds=time.monotonic() - began,
-        )
-    )  # fmt: skip
-    assert in_topics.faultless, in_topics
-    assert in_folders.faultless, in_folders
-    assert live.signed_twice() == 0
-    assert live.audit()["log"] == "verified"
 
 
 def all_ready(live: Spread) -> bool:
@@ -94,7 +69,7 @@ def test_the_only_broker_may_be_killed_again_and_again(tmp_path: Path) -> None:
     kills = chance.scaled(KILLS)
     with cluster(tmp_path, 1) as kafka, Spread.on(kafka.bootstrap, tmp_path, TWO) as live:
         live.start()
-        with counted(live, "only broker killed", kills) as moments:
+        with live.counted("only broker killed", kills) as moments:
             for _ in range(kills):
                 kill(live, kafka, moments, 1)
                 kafka.restart(1)
@@ -104,20 +79,20 @@ def test_the_only_broker_may_be_killed_again_and_again(tmp_path: Path) -> None:
 def test_leader_coordinator_quorum_and_the_whole_cluster_may_go_and_come_back(tmp_path: Path) -> None:
     with cluster(tmp_path, 3) as kafka, Spread.on(kafka.bootstrap, tmp_path, TWO) as live:
         live.start()
-        with counted(live, "one of three killed: leader of an inbox", 1) as moments:
+        with live.counted("one of three killed: leader of an inbox", 1) as moments:
             number = leader(kafka.bootstrap, f"{live.prefix}.inbox.nl")
             kill(live, kafka, moments, number)
         launch(live, kafka, number)
-        with counted(live, "one of three killed: coordinator of the dispatchers", 1) as moments:
+        with live.counted("one of three killed: coordinator of the dispatchers", 1) as moments:
             number = coordinator(kafka.bootstrap, f"{live.prefix}.halong-dispatcher")
             kill(live, kafka, moments, number)
         launch(live, kafka, number)
-        with counted(live, "two of three killed: no quorum", 2) as moments:
+        with live.counted("two of three killed: no quorum", 2) as moments:
             lost = moments.sample(sorted(kafka.nodes), 2)
             kill(live, kafka, moments, *lost)
             assert live.until(lambda: not live.is_ready("edge"))
             launch(live, kafka, *lost)
-        with counted(live, "all three killed: cluster gone for a minute", 3) as moments:
+        with live.counted("all three killed: cluster gone for a minute", 3) as moments:
             kill(live, kafka, moments, *kafka.nodes)
             gone_at = time.monotonic()
             assert live.until(lambda: not any(live.is_ready(name) for name in live.health))

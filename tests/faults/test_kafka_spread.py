@@ -16,7 +16,6 @@ import pytest
 
 from tests.faults import chance
 from tests.faults.spread import APART, Spread
-from tests.faults.table import Row, record
 
 pytestmark = [pytest.mark.kafka, pytest.mark.sockets]
 
@@ -49,32 +48,6 @@ def live(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sprea
     with Spread.on(kafka, tmp_path_factory.mktemp("spread")) as live:
         yield live.start()
         live.stop()
-
-
-@contextmanager
-def counted(live: Spread, name: str, kills: int, per_second: int) -> Iterator[random.Random]:
-    """Publish until left, wait until all has arrived, and count; the moments of what is done meanwhile."""
-    seed = chance.seed()
-    began, before, owed = time.monotonic(), live.queued.total(), live.all_owed()
-    with live.load(per_second):
-        yield random.Random(f"{seed} {name}")
-    live.settle()
-    in_topics, in_folders = live.in_topics(), live.in_folders()
-    record(
-        Row(
-            name=name, engine="kafka", kills=kills, notices=live.queued.total() - before,
-            deliveries=in_topics.deliveries - owed, lost=in_topics.lost + in_folders.lost,
-            doubled=in_topics.doubled + in_folders.doubled,
-            over_delivered=in_topics.over_delivered + in_folders.over_delivered,
-            out_of_order=in_topics.out_of_order + in_folders.out_of_order, seed=seed,
-            seconds=time.monotonic() - began,
-        )
-    )  # fmt: skip
-    assert in_topics.faultless, in_topics
-    assert in_folders.faultless, in_folders
-    assert in_topics.deliveries == in_folders.deliveries == live.all_owed()
-    assert live.signed_twice() == 0
-    assert live.audit()["log"] == "verified"
 
 
 def killed(live: Spread, names: Sequence[str], kills: int, moments: random.Random) -> None:
@@ -111,7 +84,7 @@ def paused(live: Spread, *names: str) -> Iterator[None]:
 
 
 def test_one_of_each_part_is_killed_and_the_others_lose_and_double_nothing(live: Spread) -> None:
-    with counted(live, "one of each part killed", 4, SHORT_PER_SECOND) as moments:
+    with live.counted("one of each part killed", 4) as moments, live.load(SHORT_PER_SECOND):
         (leads,) = settled_leading(live)
         victims = [moments.choice(GATEWAYS), moments.choice(INBOXES), moments.choice(DISPATCHERS), leads]
         for name in victims:
@@ -129,16 +102,17 @@ def test_one_of_each_part_is_killed_and_the_others_lose_and_double_nothing(live:
 @pytest.mark.parametrize("name", VICTIMS)
 def test_whichever_part_is_killed_however_often_everything_arrives_once(live: Spread, name: str) -> None:
     kills = chance.scaled(KILLS)
-    with counted(live, name, kills, PER_SECOND) as moments:
+    with live.counted(name, kills) as moments, live.load(PER_SECOND):
         killed(live, VICTIMS[name], kills, moments)
 
 
 @pytest.mark.soak
 def test_whoever_was_replaced_while_it_slept_cannot_store_anything(live: Spread) -> None:
     times = chance.scaled(ZOMBIES)
-    with counted(
-        live, "dispatcher and sequencer paused, woken when replaced", times + 1, PER_SECOND
-    ) as moments:
+    with (
+        live.counted("dispatcher and sequencer paused, woken when replaced", times + 1) as moments,
+        live.load(PER_SECOND),
+    ):
         for seconds in [ZOMBIE_SECONDS] * times + [TRANSACTION_ZOMBIE_SECONDS]:
             (leads,) = settled_leading(live)
             other = next(name for name in SEQUENCERS if name != leads)
@@ -152,7 +126,7 @@ def test_whoever_was_replaced_while_it_slept_cannot_store_anything(live: Spread)
 @pytest.mark.soak
 def test_dispatchers_may_come_and_go_under_load(live: Spread) -> None:
     times = chance.scaled(KILLS)
-    with counted(live, "dispatchers come and go", times, PER_SECOND) as moments:
+    with live.counted("dispatchers come and go", times) as moments, live.load(PER_SECOND):
         for _ in range(times):
             time.sleep(moments.uniform(0, LONGEST_LIFE_SECONDS))
             name = moments.choice(DISPATCHERS[1:])
