@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import IO, Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from broker.core.errors import BadConfiguration
 from broker.progress import Tell
@@ -36,6 +37,14 @@ STORE: Final = "store"
 _NAME: Final = re.compile(r"[A-Za-z0-9_@+-][A-Za-z0-9._@+ -]*(/[A-Za-z0-9_@+-][A-Za-z0-9._@+ -]*)*")
 
 
+# Whoever wrote the file wrote these: they are shown on a terminal, and reckoned with.
+Count = Annotated[int, Meta(ge=0, lt=1 << 62)]
+Name = Annotated[str, Meta(pattern=r"^[!-~]{0,200}\Z")]
+Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]*\Z")]
+Time = Annotated[int, Meta(ge=0, lt=253_402_300_800_000)]
+"""Milliseconds, up to the year 9999."""
+
+
 class Part(msgspec.Struct, frozen=True):
     """One part of the file, as the manifest vouches for it."""
 
@@ -48,9 +57,9 @@ class PartitionCopy(msgspec.Struct, frozen=True):
     """One partition of a log: how many records were copied, and where it ended."""
 
     topic: str
-    number: int
-    records: int
-    end: int
+    number: Count
+    records: Count
+    end: Count
 
 
 class LogCopy(msgspec.Struct, frozen=True):
@@ -62,10 +71,10 @@ class LogCopy(msgspec.Struct, frozen=True):
 
     engine: str
     partitions: list[PartitionCopy]
-    dispatched: list[tuple[str, int, int]]
-    leaves: int
-    size: int
-    root: str
+    dispatched: list[tuple[str, Count, Count]]
+    leaves: Count
+    size: Count
+    root: Hex
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,9 +82,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format: int
     kind: Literal["hub", "member"]
-    network: str
-    member: str
-    made_at: int
+    network: Name
+    member: Name
+    made_at: Time
     halong: str
     parts: list[Part]
     log: LogCopy | None = None
@@ -178,6 +187,10 @@ def _not_whole(path: Path) -> BadConfiguration:
     return BadConfiguration("not a backup, or not whole: make another", field=str(path))
 
 
+_NO_TAR: Final = (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError, MemoryError)
+"""What tarfile raises on headers whose numbers are none, are huge, or that nest without end."""
+
+
 def parts(path: Path) -> Iterator[tuple[str, io.RawIOBase, int]]:
     """Yield the parts in their order: name, bytes to read now, size.
 
@@ -187,11 +200,13 @@ def parts(path: Path) -> Iterator[tuple[str, io.RawIOBase, int]]:
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
-                stream = tar.extractfile(member) if member.isreg() else None
+                # A sparse part says itself how long it is, and fills that with zeros.
+                plain = member.isreg() and not member.issparse()
+                stream = tar.extractfile(member) if plain else None
                 if stream is None or not _NAME.fullmatch(member.name):
                     raise BadConfiguration("a part of it is none that a backup has", field=str(path))
                 yield member.name, _Part(stream, path), member.size
-    except (tarfile.TarError, EOFError, UnicodeError):
+    except _NO_TAR:
         raise _not_whole(path) from None
 
 
@@ -242,9 +257,12 @@ def _manifest(path: Path, stream: io.RawIOBase, length: int) -> Manifest:
                 field=str(path),
             )
     try:
-        return msgspec.json.decode(data, type=Manifest)
+        manifest = msgspec.json.decode(data, type=Manifest)
     except msgspec.MsgspecError:
         raise BadConfiguration("the manifest cannot be read", field=str(path)) from None
+    if (manifest.kind == "hub") != (manifest.log is not None):
+        raise BadConfiguration("a hub's backup has a log, and a node's has none", field=str(path))
+    return manifest
 
 
 class _Format(msgspec.Struct):

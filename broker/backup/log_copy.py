@@ -53,6 +53,7 @@ DISPATCHER: Final = "dispatcher"
 SEQUENCER: Final = "sequencer"
 
 _HEAD: Final = struct.Struct(">QII")
+MOST_OFFSET: Final = 1 << 62
 
 Add = Callable[[str, bytes], None]
 """Called with the name of a part and its bytes."""
@@ -198,7 +199,7 @@ def records_of(name: str, data: bytes) -> Iterator[Stored]:
     """
     topic, _, numbers = name.removeprefix(PREFIX).partition("/")
     number, _, _ = numbers.partition("/")
-    if not number.isdecimal():
+    if not number.isdecimal() or not data:
         raise BadConfiguration("not a part of a log", field=name)
     partition, at = Partition(topic, int(number)), 0
     while at < len(data):
@@ -206,6 +207,8 @@ def records_of(name: str, data: bytes) -> Iterator[Stored]:
             raise BadConfiguration("a part of the log ends in a record", field=name)
         offset, key, value = _HEAD.unpack_from(data, at)
         at += _HEAD.size
+        if offset >= MOST_OFFSET:
+            raise BadConfiguration("a record stood where none can", field=name)
         if at + key + value > len(data):
             raise BadConfiguration("a part of the log ends in a record", field=name)
         yield Stored(partition, offset, data[at : at + key], data[at + key : at + key + value])
@@ -258,6 +261,9 @@ async def copy_in(log: Log, about: LogCopy, chunks: Iterable[tuple[str, bytes]],
     names = [topic.name for topic in topics]
     if any((await log.ends(names)).values()):
         raise BadConfiguration("the log there has records: name an empty one with --log", field="log")
+    dispatched = {Partition(topic, number): place for topic, number, place in about.dispatched}
+    if not dispatched.keys() <= {Partition(each.name, n) for each in topics for n in range(each.partitions)}:
+        raise BadConfiguration("a place is in a partition that no hub has", field="dispatched")
     await log.create(topics)
     for each in about.partitions:
         if each.topic.startswith(INBOX) and each.records and each.end > each.records:
@@ -274,7 +280,6 @@ async def copy_in(log: Log, about: LogCopy, chunks: Iterable[tuple[str, bytes]],
         tell(done, total)
     if about.size > tree.size or (about.size and tree.root(about.size).hex() != about.root):
         raise BadConfiguration("the leaves do not make the tree of the last checkpoint", field=AUDIT_LEAVES)
-    dispatched = {Partition(topic, number): place for topic, number, place in about.dispatched}
     await log.set_places(SEQUENCER, {each: moved.place(each, place) for each, place in followed.items()})
     await log.set_places(DISPATCHER, {each: moved.place(each, place) for each, place in dispatched.items()})
 

@@ -6,7 +6,9 @@ systems that they wrote to.
 
 from __future__ import annotations
 
+import os
 import shutil
+from io import RawIOBase
 from pathlib import Path
 
 from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
@@ -14,6 +16,7 @@ from adapters.member_folder import REQUEST_FILE
 from adapters.store import Store, copy_store
 from broker.backup.archive import STORE, Writer, parts
 from broker.backup.folder import Contents, add_folder, contents_of, put_all_back
+from broker.core.errors import BadConfiguration
 
 
 def contents(config: NodeConfig) -> Contents:
@@ -46,8 +49,24 @@ def restore_node(path: Path, folder: Path, passphrase: str | None) -> None:
     config = load_node_config(folder)
     for name, stream, _ in parts(path):
         if name == STORE:
-            config.store_path.touch(mode=0o600)
-            with config.store_path.open("wb") as out:
-                shutil.copyfileobj(stream, out)
-            # Brings an earlier format up to this version's, and refuses a later one.
-            Store.open(config.store_path).close()
+            _put_store_back(config.store_path, stream)
+
+
+def _put_store_back(path: Path, stream: RawIOBase) -> None:
+    """Write the store where the settings want it: outside of the folder another node's may be there."""
+    if path.with_name(path.name + "-wal").exists():
+        raise BadConfiguration("there is a store already, and a backup replaces none", field=str(path))
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise BadConfiguration(
+            "there is a store already, and a backup replaces none", field=str(path)
+        ) from None
+    try:
+        with os.fdopen(file, "wb") as out:
+            shutil.copyfileobj(stream, out)
+        # Brings an earlier format up to this version's, and refuses a later one.
+        Store.open(path).close()
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+import struct
 import tarfile
 import textwrap
 from collections.abc import Callable, Iterator
@@ -17,8 +18,9 @@ import pytest
 from adapters.store import Store
 from adapters.tables import FORMAT
 from broker.backup.archive import FORMAT as ARCHIVE
-from broker.backup.archive import Manifest, Writer, checked, parts, written
+from broker.backup.archive import LogCopy, Manifest, PartitionCopy, Writer, checked, parts, written
 from broker.backup.folder import put_back, put_keys_back
+from broker.backup.log_copy import records_of
 from broker.backup.sealed import seal, unseal
 from broker.cli import halong
 from broker.core.errors import BadConfiguration
@@ -166,6 +168,73 @@ def test_a_part_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> No
         list(parts(path))
 
 
+def header(kind: bytes, size: bytes, name: str = "a") -> bytes:
+    block = bytearray(tarfile.TarInfo(name).tobuf(tarfile.USTAR_FORMAT))
+    block[124:136], block[156:157], block[148:156] = size, kind, b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def extended(record: bytes) -> bytes:
+    return header(b"x", b"%011o\0" % len(record)) + record.ljust(512, b"\0") + header(b"0", b"0" * 11 + b"\0")
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        pytest.param(header(b"x", b"\x80" + b"\x7f" * 11), id="longer-than-a-machine-counts"),
+        pytest.param(header(b"L", b"\x80" + b"\x7f" * 11), id="a-name-as-long"),
+        pytest.param(header(b"0", b"\xff" * 11 + b"\0"), id="a-size-below-zero"),
+        pytest.param(header(b"x", b"0" * 11 + b"\0") * 3000, id="headers-of-headers"),
+        pytest.param(extended(b"22 GNU.sparse.map=a,b\n"), id="a-map-of-no-numbers"),
+        pytest.param(
+            extended(b"22 GNU.sparse.major=0\n22 GNU.sparse.map=0,0\n32 GNU.sparse.size=1125899906842\n"),
+            id="a-terabyte-of-nothing",
+        ),
+        pytest.param(header(b"3", b"0" * 11 + b"\0"), id="a-device"),
+        pytest.param(header(b"6", b"0" * 11 + b"\0"), id="a-pipe"),
+    ],
+)
+def test_a_tar_that_lies_about_itself_is_refused_at_once(tmp_path: Path, hostile: bytes) -> None:
+    path = tmp_path / "vn.halong"
+    path.write_bytes(hostile + bytes(2048))
+
+    with pytest.raises(BadConfiguration):
+        checked(path)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"kind": "hub"},
+        {"made_at": 10**18},
+        {"made_at": -1},
+        {"member": "vn\x1b[31m"},
+        {"network": "halong-test\n"},
+        {"log": LogCopy("sqlite", [], [], 0, -1, "")},
+        {"log": LogCopy("sqlite", [], [], 0, 0, "\u202e")},
+        {"log": LogCopy("sqlite", [], [], 0, 0, ""), "kind": "member"},
+        {"log": LogCopy("sqlite", [PartitionCopy("inbox.vn", 0, 1, 1 << 62)], [], 0, 0, ""), "kind": "hub"},
+    ],
+)
+def test_a_manifest_that_nobody_here_wrote_is_refused(tmp_path: Path, lie: dict[str, Any]) -> None:
+    path = tmp_path / "vn.halong"
+    with written(path) as out:
+        writer = Writer(out)
+        writer.finish(manifest(writer, **lie))
+
+    with pytest.raises(BadConfiguration):
+        checked(path)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0", struct.pack(">QII", 1 << 62, 0, 0), struct.pack(">QII", 0, 1, 0)]
+)
+def test_a_part_of_a_log_without_whole_records_is_refused(data: bytes) -> None:
+    with pytest.raises(BadConfiguration):
+        list(records_of("log/decisions/0/000000", data))
+
+
 @pytest.mark.parametrize("name", ["files/../out", "files//out", "files/a/../../out"])
 def test_nothing_is_put_back_outside_of_the_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadConfiguration, match="outside"):
@@ -299,6 +368,28 @@ def test_in_a_folder_only_the_latest_backups_of_the_same_node_are_kept(at: Termi
     assert names >= {"halong-test-vn-20261103T023000Z.halong", "halong-test-vn-notes.halong"}
     assert names >= {"halong-test-hub-20261101T023000Z.halong", Path(made["file"]).name}
     assert len(names) == 4
+
+
+@pytest.mark.parametrize("there", ["elsewhere.db", "elsewhere.db-wal"])
+def test_a_store_outside_of_the_folder_that_is_there_is_never_replaced(
+    at: Terminal, tmp_path: Path, there: str
+) -> None:
+    settings = tmp_path / "vn/member.toml"
+    settings.write_text(settings.read_text().replace('"node.db"', f'"{tmp_path}/elsewhere.db"'))
+    (tmp_path / "vn/node.db").rename(tmp_path / "elsewhere.db")
+    assert at("backup vn -o vn.halong").code == 0
+    (tmp_path / "elsewhere.db").unlink()
+    (tmp_path / there).write_bytes(b"what was said since")
+
+    said = at("restore vn.halong back")
+
+    assert (said.code, "replaces none" in said.err) == (2, True)
+    assert (tmp_path / there).read_bytes() == b"what was said since"
+    assert not (tmp_path / "back").exists()
+
+    (tmp_path / there).unlink()
+    assert at("restore vn.halong back").code == 0
+    Store.open(tmp_path / "elsewhere.db").close()
 
 
 def test_a_store_of_a_later_format_is_refused_and_left_alone(at: Terminal, tmp_path: Path) -> None:
