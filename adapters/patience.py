@@ -1,4 +1,4 @@
-"""How long a node waits: after a failure, for work, for the hub's log to catch up.
+"""How a node's parts keep on working, and how long they wait: after a failure, for work.
 
 Waiting is the only thing here that takes time, so tests hand in a `sleep` that moves their clock.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+from broker.core.errors import Refused, Unavailable
 
 FIRST_SECONDS = 0.25
 LONGEST_SECONDS = 60.0
@@ -42,6 +45,34 @@ class Patience:
     def seconds_after(self, failures: int) -> float:
         """Return how long to wait after so many failures in a row: twice as long each time, and spread."""
         return self.spread(min(FIRST_SECONDS * 2 ** min(failures, 32), self._longest))
+
+    async def keep_on(
+        self,
+        step: Callable[[], Awaitable[bool]],
+        wake: Callable[[], bool],
+        failed: Callable[[Unavailable | Refused, int], None],
+        passing: tuple[type[Unavailable | Refused], ...] = (Unavailable, Refused),
+    ) -> NoReturn:
+        """Take one step after the other for ever; whatever fails is tried again, later and later.
+
+        Args:
+            step: Says whether it did anything; if not, there is a wait for work.
+            wake: Says whether there is work.
+            failed: Told of each failure, and of how many there were in a row.
+            passing: What may pass; anything else ends the work.
+        """
+        failures = idle = 0
+        while True:
+            try:
+                progressed = await step()
+            except passing as error:
+                failures += 1
+                failed(error, failures)
+                await self.after_failure(failures)
+            else:
+                failures, idle = 0, 0 if progressed else idle + 1
+                if not progressed:
+                    await self.idle(idle, wake)
 
     async def after_failure(self, failures: int) -> None:
         """Wait after so many failures in a row."""

@@ -16,7 +16,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from adapters.alarms import Alarms
 from adapters.channels import (
     Channel,
     ChannelRefused,
@@ -62,7 +61,7 @@ class Worker:
         self._places = Places(equipment.store)
         self._clock = equipment.clock
         self._patience = equipment.patience
-        self._alarms = Alarms(equipment.store, equipment.clock)
+        self._alarms = equipment.alarms
         self._channel = channel
         self._opening = opening
         self._terms = terms or Terms()
@@ -74,23 +73,14 @@ class Worker:
 
     async def run(self) -> None:
         """Work for ever; whatever fails is tried again, later and later."""
-        idle = failures = 0
         try:
-            while True:
-                try:
-                    progressed = await self.step()
-                except Unavailable as error:
-                    # The store or a directory version is out of reach: not the channel's fault.
-                    failures += 1
-                    log_line.warning("channel.waits", channel=self.name, code=error.code, field=error.field)
-                    await self._patience.after_failure(failures)
-                    continue
-                failures = 0
-                idle = 0 if progressed else idle + 1
-                if not progressed:
-                    await self._patience.idle(idle, self._has_work)
+            # The store or a directory version may be out of reach: not the channel's fault.
+            await self._patience.keep_on(self.step, self._has_work, self._waits, (Unavailable,))
         finally:
             await self._close()
+
+    def _waits(self, error: HalongError, _failures: int) -> None:
+        log_line.warning("channel.waits", channel=self.name, code=error.code, field=error.field)
 
     def _has_work(self) -> bool:
         place = self._places.at(self.name)

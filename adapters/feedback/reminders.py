@@ -13,6 +13,7 @@ from adapters.equipment import Equipment
 from adapters.feedback.counts import DAY_MS
 from adapters.feedback.view import AT_ONCE, FeedbackView
 from adapters.store import StoreUnavailable
+from broker.core.errors import HalongError
 from broker.telemetry import logger_of
 
 SOON_DAYS = 1.0
@@ -38,19 +39,15 @@ class Reminders:
 
     async def run(self) -> None:
         """Work for ever; whatever fails is tried again, later and later."""
-        failures = idle = 0
-        while True:
-            try:
-                progressed = self.step()
-            except StoreUnavailable as error:
-                failures += 1
-                log_line.warning("feedback.waits", code=error.code, attempt=failures)
-                await self._patience.after_failure(failures)
-                continue
-            failures = 0
-            idle = 0 if progressed else idle + 1
-            # Reading on holds nobody up: others get their turn after every step.
-            await (asyncio.sleep(0) if progressed else self._patience.idle(idle, lambda: False))
+        await self._patience.keep_on(self._step_in_turn, lambda: False, self._failed, (StoreUnavailable,))
+
+    async def _step_in_turn(self) -> bool:
+        # Reading on holds nobody up: others get their turn before every step.
+        await asyncio.sleep(0)
+        return self.step()
+
+    def _failed(self, error: HalongError, failures: int) -> None:
+        log_line.warning("feedback.waits", code=error.code, attempt=failures)
 
     def step(self) -> bool:
         """Read on and remind once, and say whether there may be more.

@@ -38,21 +38,11 @@ class Receipts:
 
     async def run(self) -> None:
         """Work for ever; whatever fails is tried again, later and later."""
-        failures = 0
-        idle = 0
-        while True:
-            try:
-                progressed = await self.step()
-            except (Unavailable, Refused) as error:
-                failures += 1
-                if not isinstance(error, Unavailable | TooMany):
-                    self._alarms.sound("receipts.blocked", error.code, error.field or "")
-                await self._patience.after_failure(failures)
-            else:
-                failures = 0
-                idle = 0 if progressed else idle + 1
-                if not progressed:
-                    await self._patience.idle(idle, lambda: bool(self._incoming.owed(1)))
+        await self._patience.keep_on(self.step, lambda: bool(self._incoming.owed(1)), self._failed)
+
+    def _failed(self, error: Unavailable | Refused, _failures: int) -> None:
+        if not isinstance(error, Unavailable | TooMany):
+            self._alarms.sound("receipts.blocked", error.code, error.field or "")
 
     async def step(self) -> bool:
         """Sign what is owed, send what is signed, and say whether there was anything.

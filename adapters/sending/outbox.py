@@ -52,24 +52,13 @@ class Outbox:
 
     async def run(self) -> None:
         """Work for ever; whatever fails is tried again, later and later."""
-        failures = 0
-        idle = 0
-        while True:
-            try:
-                progressed = await self.step()
-            except (Unavailable, TooMany) as error:
-                failures += 1
-                log_line.warning("outbox.waits", code=error.code, attempt=failures)
-                await self._patience.after_failure(failures)
-            except Refused as error:
-                failures += 1
-                self._alarms.sound("outbox.blocked", error.code, error.field or "")
-                await self._patience.after_failure(failures)
-            else:
-                failures = 0
-                idle = 0 if progressed else idle + 1
-                if not progressed:
-                    await self._patience.idle(idle, self._store.changed_by_others)
+        await self._patience.keep_on(self.step, self._store.changed_by_others, self._failed)
+
+    def _failed(self, error: Unavailable | Refused, failures: int) -> None:
+        if isinstance(error, Unavailable | TooMany):
+            log_line.warning("outbox.waits", code=error.code, attempt=failures)
+        else:
+            self._alarms.sound("outbox.blocked", error.code, error.field or "")
 
     async def step(self) -> bool:
         """Do what can be done now, and say whether anything was.

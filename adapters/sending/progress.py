@@ -182,18 +182,17 @@ class Following:
 
     async def run(self) -> None:
         """Work for ever; whatever fails is tried again, later and later."""
-        failures = idle = 0
-        while True:
-            try:
-                progressed = await self.step()
-            except (Unavailable, Refused) as error:
-                failures += 1
-                log_line.warning("progress.waits", code=error.code, attempt=failures)
-                await self._patience.after_failure(failures)
-            else:
-                failures, idle = 0, 0 if progressed else idle + 1
-                # Also after work there is a pause: what is due then has waited for nothing else.
-                await self._patience.idle(idle, _never if progressed else self._is_due)
+        await self._patience.keep_on(self._step_and_rest, self._is_due, self._failed)
+
+    async def _step_and_rest(self) -> bool:
+        progressed = await self.step()
+        if progressed:
+            # A pause after work, too: what is due then has waited for nothing else.
+            await self._patience.idle(0, lambda: False)
+        return progressed
+
+    def _failed(self, error: Unavailable | Refused, failures: int) -> None:
+        log_line.warning("progress.waits", code=error.code, attempt=failures)
 
     async def step(self) -> bool:
         """Ask about what is due, and say whether anything was.
@@ -214,10 +213,6 @@ class Following:
 
     def _is_due(self) -> bool:
         return bool(self._watching.due(self._clock.now(), 1))
-
-
-def _never() -> bool:
-    return False
 
 
 def _shares(status: StatementStatus | None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.patience import FIRST_SECONDS, LONGEST_IDLE_SECONDS, LONGEST_SECONDS, LOOK_SECONDS, Patience
+from broker.core.errors import Unavailable
 
 
 class Sleeper:
@@ -42,3 +43,23 @@ async def test_work_ends_the_idling() -> None:
     sleep = Sleeper()
     await Patience(sleep).idle(10, lambda: len(sleep.slept) == 2)
     assert sum(sleep.slept) == pytest.approx(2 * LOOK_SECONDS)
+
+
+async def test_keeping_on_waits_as_long_as_failures_and_idleness_last_and_ends_by_what_cannot_pass() -> None:
+    """Failures are counted in a row; a step that did something is followed at once by the next."""
+    steps = iter([Unavailable("1"), Unavailable("2"), False, True, Unavailable("1"), LookupError("end")])
+    sleep, told = Sleeper(), list[int]()
+
+    async def step() -> bool:
+        match next(steps):
+            case bool() as progressed:
+                return progressed
+            case error:
+                raise error
+
+    with pytest.raises(LookupError):
+        await Patience(sleep, lambda: 1.0).keep_on(step, lambda: False, lambda _, count: told.append(count))
+
+    assert told == [1, 2, 1]
+    waited = [2 * FIRST_SECONDS, 4 * FIRST_SECONDS, LOOK_SECONDS, LOOK_SECONDS / 2, 2 * FIRST_SECONDS]
+    assert sleep.slept == pytest.approx(waited)
