@@ -73,7 +73,6 @@ class Sequencer:
         self._signed = 0
         self._claim: int | None = None
         self._patience = patience
-        self._led = False
         self._stands_by = False
         # So many leaves were under way when the log was lost: they may have been committed after all.
         self._under_way = 0
@@ -102,9 +101,10 @@ class Sequencer:
 
     async def _was_replaced(self) -> bool:
         """Tell whether leaves were made while the log was out of our reach: by a successor, it seems."""
+        if not self.caught_up.is_set():
+            return False
         known = self._tree.size + self._under_way
-        if self._led:
-            await self._catch_up(settled=False)
+        await self._catch_up(settled=False)
         return self._tree.size > known
 
     async def _lead(self) -> None:
@@ -115,7 +115,6 @@ class Sequencer:
         """
         # What a predecessor had begun is decided first: whoever asks for ends would wait for it.
         await self._log.take_over(READER)
-        self._led = True
         await self._find_signed()
         await self._catch_up()
         # Leaves that were committed just before the last end may still wait for their checkpoint.
@@ -129,11 +128,10 @@ class Sequencer:
                     self._claim = batch.claim
                     # A successor may have made leaves of this batch while we slept with it in our hands.
                     # Given up, it comes again from the true place, or not at all if we are shut out.
-                    if not doubted and any(map(self._has_leaf, batch.records)):
-                        doubted = True
+                    doubted = not doubted and any(map(self._has_leaf, batch.records))
+                    if doubted:
                         continue
                 await self._commit(batch)
-                doubted = False
                 await self._sign()
 
     async def _stand_by(self) -> None:
@@ -143,6 +141,7 @@ class Sequencer:
         since = loop.time()
         while waiting is None or loop.time() - since < self._patience:
             await self._catch_up(settled=False)
+            self.caught_up.set()
             found = await self._without_leaf()
             if found != waiting:
                 waiting, since = found, loop.time()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +14,10 @@ from broker.core.merkle import Tree, leaf_hash, verify_consistency
 from broker.core.model import Checkpoint, Leaf, Read, Readable
 from broker.core.note import LogKey
 from broker.core.records import frame, unframe
-from broker.log import Partition, Record, Stored
+from broker.log import Fenced, Log, LogUnavailable, Partition, Record, Stored
 from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DIRECTORY, FOLLOWED, READS
 from broker.services.sequencer import Sequencer, entry_of
+from tests.crash import CrashingLog, CrashPoints
 from tests.world import World, sighting
 
 LEAVES, CHECKPOINTS = Partition(AUDIT_LEAVES), Partition(AUDIT_CHECKPOINTS)
@@ -113,6 +116,38 @@ async def test_leaves_that_nobody_signed_before_the_end_are_signed_at_the_next_s
             running.cancel()
 
         assert (await checkpoints(world))[-1].size == size + 1
+
+
+class FailsOnce(CrashingLog):
+    """A log whose first answer about ends is an error."""
+
+    def __init__(self, log: Log, error: LogUnavailable) -> None:
+        super().__init__(log, CrashPoints())
+        self._errors = [error]
+
+    async def ends(self, topics: Sequence[str], *, settled: bool = True) -> Mapping[Partition, int]:
+        if self._errors:
+            raise self._errors.pop()
+        return await super().ends(topics, settled=settled)
+
+
+@pytest.mark.parametrize("error", [Fenced("another leads"), LogUnavailable("the log is away")], ids=str)
+async def test_who_fails_while_it_starts_is_ready_all_the_same(tmp_path: Path, error: LogUnavailable) -> None:
+    async with World(tmp_path, "vn") as world:
+        await world.publish("vn", sighting())
+        await world.settle()
+        world.stop_services()
+        another = Sequencer(FailsOnce(world.log, error), world.log_signer, world.clock, world.metrics)
+
+        async def run() -> None:
+            with suppress(LogUnavailable):
+                await another.run()
+            await another.run()
+
+        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+            running = group.create_task(run())
+            await another.caught_up.wait()
+            running.cancel()
 
 
 async def test_a_restart_neither_repeats_nor_leaves_out_a_leaf(tmp_path: Path) -> None:
