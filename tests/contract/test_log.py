@@ -214,6 +214,36 @@ async def test_a_reader_that_was_replaced_cannot_commit(log_url: str, *, sole: b
         assert numbers(await everything(log, OUT)) == [1]
 
 
+async def test_who_takes_over_shuts_its_predecessor_out_and_may_append_before_it_follows(
+    log_url: str,
+) -> None:
+    async with open_log(log_url) as log:
+        await log.create([INPUT, OUTPUT])
+        await log.append(records(ONE, [1]))
+        async with aclosing(log.follow("reader", ["notices.*"], sole=True)) as old:
+            late = await anext(old)
+            await log.take_over("reader")
+            with pytest.raises(LogUnavailable):
+                await late.commit(copies(late))
+        await log.append_as("reader", records(OUT, [2]))
+        async with aclosing(log.follow("reader", ["notices.*"], sole=True)) as young:
+            batch = await anext(young)
+            await batch.commit(copies(batch))
+            await log.append_as("reader", records(OUT, [3]))
+
+        assert numbers(await everything(log, OUT)) == [2, 1, 3]
+
+
+async def test_a_process_tells_what_it_does_with_the_log(log_url: str) -> None:
+    async with open_log(log_url) as log:
+        await log.create([INPUT])
+        await log.append(records(ONE, [1]))
+        async with aclosing(log.follow("reader", ["notices.*"])) as batches:
+            await anext(batches)
+            assert log.working() == {"append": True, "reader": True}
+        assert log.working() == {"append": True}
+
+
 @pytest.mark.parametrize("sole", [False, True], ids=["shared", "sole"])
 async def test_a_crash_at_every_call_loses_nothing_and_doubles_nothing(log_url: str, *, sole: bool) -> None:
     async with open_log(log_url) as log:
@@ -284,6 +314,8 @@ async def test_everything_committed_lies_below_the_ends(log_url: str) -> None:
         await log.append(records(ONE, range(4)))
         await copy_all(log, 4)
         ends = await log.ends(["notices.*", OUTPUT.name])
+        # Nothing is undecided now.
+        assert await log.ends(["notices.*", OUTPUT.name], settled=False) == ends
         for partition in (ONE, OUT):
             found = await log.read(partition, 0, 100)
             assert len(found) == 4
