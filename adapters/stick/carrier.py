@@ -44,7 +44,6 @@ from broker.core.wire import Outcome, StatementStatus, StreamPosition
 from broker.files import make_private_folder, write_whole
 
 STATE_FILE = "carried.json"
-AT_ONCE = 8
 A_LINE = 256
 A_FEED = 128
 MOST_FEED_BYTES = 256 << 20
@@ -284,30 +283,18 @@ class Carrier:
         found: dict[str, StatementStatus] = {}
         while True:
             open_ = [each for each in statements if each not in found or each not in final]
-            for start in range(0, len(open_), AT_ONCE):
-                some = open_[start : start + AT_ONCE]
-                async with asyncio.TaskGroup() as group:
-                    asked = [group.create_task(self._ask(each)) for each in some]
-                for name, task in zip(some, asked, strict=True):
-                    answer = task.result()
-                    if isinstance(answer, Unavailable | Refused):
-                        raise answer
-                    found[name] = answer
-                    if _is_final(answer):
+            while open_:
+                some = await self._hub.statements([_name(each) for each in open_])
+                if not 0 < len(some) <= len(open_):
+                    raise Unavailable("the hub answered for another number of statements", field="statuses")
+                for name, status in zip(open_, some, strict=False):
+                    found[name] = status or StatementStatus(name, "", durable=False, decided=False)
+                    if _is_final(found[name]):
                         final.add(name)
+                open_ = open_[len(some) :]
             if final.issuperset(statements) or monotonic() >= end:
                 return [found[each] for each in statements]
             await asyncio.sleep(LOOK_SECONDS)
-
-    async def _ask(self, statement: str) -> StatementStatus | Unavailable | Refused:
-        """Ask for a status; a failure is a value, so that it ends no other question."""
-        try:
-            status = await self._hub.statement(bytes.fromhex(statement))
-        except (Unavailable, Refused) as error:
-            return error
-        except ValueError:
-            return BadStick("not the name of a statement", field="statements")
-        return status or StatementStatus(statement, "", durable=False, decided=False)
 
     # --- memory -----------------------------------------------------------------------------------------
 
@@ -329,6 +316,13 @@ def _statement(envelope: bytes) -> str:
         return statement_id(decode(Envelope, envelope).header).hex()
     except NotCanonical:
         raise BadStick("an envelope that is none", field="notices") from None
+
+
+def _name(statement: str) -> bytes:
+    try:
+        return bytes.fromhex(statement)
+    except ValueError:
+        raise BadStick("not the name of a statement", field="statements") from None
 
 
 def _is_final(status: StatementStatus) -> bool:

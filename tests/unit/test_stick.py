@@ -17,7 +17,7 @@ from adapters.stick.carrier import STATE_FILE
 from adapters.stick.file import End, Head, Notices, Settled, open_stick, write_stick
 from broker.core.errors import BadSignature, BadStick, StickMissing, Unavailable
 from broker.core.model import Event
-from broker.core.wire import Outcome, Outcomes
+from broker.core.wire import Outcome, Outcomes, StatementStatus
 from tests.crash import Crash, CrashPoints
 from tests.nodes import LocalHub, OtherHub, TestNode
 from tests.sticks import OfflineNode
@@ -363,6 +363,40 @@ async def test_a_stick_of_which_the_hub_did_not_take_all_is_handed_over_again(
         assert (await vn.imports()).proven == 2
         await jp.receives()
         assert len(jp.files()) == 2
+
+
+class Telling(OtherHub):
+    """Answers at once about `most` statements, whatever it is asked; more than asked, if that is more."""
+
+    most = 1
+
+    async def statements(self, statements: Sequence[bytes]) -> Sequence[StatementStatus | None]:
+        told = list(await super().statements(statements))
+        return [*told, *(None for _ in range(self.most - len(told)))][: self.most]
+
+
+@pytest.mark.parametrize("most", [0, 1, 9])
+async def test_a_carrier_asks_on_about_what_the_hub_left_out_and_brings_nothing_of_another_number(
+    tmp_path: Path, most: int
+) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn = OfflineNode(world, "vn", tmp_path)
+        vn.enqueue(place="first")
+        vn.enqueue(place="second")
+        await vn.exports()
+        await vn.carrier().take(vn.out)
+        await world.settle()
+        carrier = vn.carrier()
+        carrier._hub = hub = Telling(LocalHub(world, "vn"))
+        hub.most = most
+
+        if most == 1:
+            assert (await carrier.bring(vn.back, wait_seconds=0)).proven == 2
+        else:
+            with pytest.raises(Unavailable):
+                await carrier.bring(vn.back, wait_seconds=0)
+        assert vn.back.exists() is (most == 1)
 
 
 async def test_a_refused_receipt_of_many_is_found_by_asking_about_each(tmp_path: Path) -> None:
