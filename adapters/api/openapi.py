@@ -212,9 +212,7 @@ def page() -> bytes:
 
 def main() -> None:
     """Write the file of the documentation."""
-    FILE.write_bytes(
-        msgspec.json.format(msgspec.json.encode(description(load_catalogue())), indent=1) + b"\n"
-    )
+    FILE.write_bytes(page())
 
 
 if __name__ == "__main__":

@@ -60,9 +60,7 @@ def read_token(folder: Path) -> str:
     except OSError as error:
         raise BadConfiguration(f"cannot be read: {error.strerror}", field=str(path)) from None
     except UnicodeDecodeError:
-        raise BadConfiguration(
-            "is no token: delete it, and the node makes another", field=str(path)
-        ) from None
+        raise BadConfiguration(NO_TOKEN, field=str(path)) from None
     if mode & OTHERS:
         raise BadConfiguration("others can read the token: chmod 600, or delete it", field=str(path))
     if len(token) < LEAST_LETTERS or not token.isprintable() or " " in token:

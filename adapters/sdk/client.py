@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from adapters.api import shapes
 from adapters.api.token import read_token
+from adapters.patience import FIRST_SECONDS, Patience
 from adapters.sdk.transport import ANSWER_SECONDS, Transport
 from adapters.sdk.values import Deliveries, Delivery, Sent, as_new, has_come
 from adapters.typed import TypedNotice
@@ -22,7 +23,6 @@ from broker.core.errors import BadConfiguration, TooMany, Unavailable
 
 POLL_SECONDS = 25.0
 PAGE = 100
-FIRST_WAIT_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 30.0
 
 T = TypeVar("T")
@@ -41,6 +41,7 @@ class Client:
 
     def __init__(self, url: str, token: str, *, seconds: float = ANSWER_SECONDS) -> None:
         self._transport = Transport(url, token, seconds=seconds)
+        self._patience = Patience(longest_seconds=LONGEST_WAIT_SECONDS)
 
     @classmethod
     def of_node(cls, folder: Path | str, *, seconds: float = ANSWER_SECONDS) -> Self:
@@ -133,7 +134,7 @@ class Client:
                 if not follow:
                     raise
                 failures += 1
-                await asyncio.sleep(_wait_seconds(failures))
+                await self._patience.after_failure(failures)
                 continue
             failures = 0
             for delivery in page.deliveries:
@@ -210,7 +211,7 @@ class Client:
         try:
             return await ask()
         except Unavailable:
-            await asyncio.sleep(FIRST_WAIT_SECONDS)
+            await asyncio.sleep(FIRST_SECONDS)
             return await ask()
 
 
@@ -227,8 +228,3 @@ def where(folder: Path) -> tuple[str, str]:
 
 def _id(delivery: Delivery | str) -> str:
     return delivery if isinstance(delivery, str) else delivery.delivery
-
-
-def _wait_seconds(failures: int) -> float:
-    longest: float = min(FIRST_WAIT_SECONDS * 2 ** min(failures, 16), LONGEST_WAIT_SECONDS)
-    return longest * (0.5 + secrets.randbelow(1000) / 2000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -13,7 +13,7 @@ from adapters.notices import CLASSES
 from adapters.typed import TypedNotice
 from broker.core.errors import HalongError, Refused, Unavailable, error_of
 
-STAGES = ("queued", "signed", "durable", "decided", "proven", "delivered", "acknowledged")
+STAGES = tuple(each for each in get_args(shapes.Stage) if each != "refused")
 FINAL = STAGES[-1]
 
 
