@@ -342,8 +342,8 @@ def dead(
         if delivery is not None:
             one = _delivery(node, delivery)
             letters = [letter for letter in letters if letter.delivery == one]
-        if not as_json or retry or drop:
-            _show(letters, quiet=as_json)
+        if not as_json:
+            _show(letters)
         if letters and retry:
             control.retry(letters)
         elif letters and drop:
@@ -356,9 +356,7 @@ def dead(
         say(f"{style(done, fg='green')} {len(letters):,} of {name}")
 
 
-def _show(letters: list[Letter], *, quiet: bool) -> None:
-    if quiet:
-        return
+def _show(letters: list[Letter]) -> None:
     if not letters:
         say("no dead letters")
     for line in table(

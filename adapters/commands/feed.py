@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import msgspec
 
 from adapters.commands import carried
 from adapters.commands.options import dir_option
+from adapters.commands.previewed import local
 from adapters.member_folder import NodeFolder, open_folder
 from adapters.receiving.incoming import Received
 from adapters.status import snapshot
@@ -141,7 +141,7 @@ def _line(received: Received) -> tuple[str, ...]:
     due = head.obligations.feedback_due
     return (
         style(str(received.place).rjust(5), dim=True),
-        _local(received.taken_at),
+        local(received.taken_at),
         style(
             clean((received.reference or received.statement.hex()[:12]).removeprefix("halong:")), bold=True
         ),
@@ -149,13 +149,8 @@ def _line(received: Received) -> tuple[str, ...]:
         style(state, fg=_COLOURS.get(received.state, "white")),
         " ".join(slot.label for slot in head.slots),
         style("by " + " ".join(f"{each.agreement}/{each.version}" for each in head.grounds), dim=True),
-        "" if due is None else f"feedback by {_local(due)}",
+        "" if due is None else f"feedback by {local(due)}",
     )
-
-
-def _local(at: int) -> str:
-    """Return a time on this machine's clock, with its offset from UTC."""
-    return datetime.fromtimestamp(at / 1000, UTC).astimezone().strftime("%m-%d %H:%M%z")
 
 
 def _say_why_nothing(node: NodeFolder) -> None:

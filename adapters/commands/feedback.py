@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -25,6 +25,7 @@ from adapters.feedback.answering import Answer, compose_answer, due, queue_answe
 from adapters.feedback.counts import DAY_MS, count
 from adapters.feedback.view import FeedbackView
 from adapters.member_folder import NodeFolder, open_folder
+from adapters.notices.feedback import Outcome, UseMade
 from broker.core.errors import AddresseeUnreached, BadHeader, Refused
 from broker.core.model import Tlp
 from broker.terminal import (
@@ -42,17 +43,6 @@ from broker.terminal import (
     table,
     yes_option,
 )
-
-OUTCOMES = (
-    "HIT_SEIZED",
-    "HIT_OTHER_OFFENCE",
-    "CHECKED_NO_FINDING",
-    "NOT_ARRIVED",
-    "NOT_CHECKED",
-    "SEEN_TOO_LATE",
-    "REJECTED",
-)
-USES = ("TARGETING", "CHECK", "SEIZURE", "INVESTIGATION", "RISK_PROFILE", "EVIDENCE", "NONE")
 
 
 @click.group(
@@ -115,7 +105,7 @@ def due_(days: float | None, folder: Path, as_json: bool) -> int:
     ],
 )
 @click.argument("name", metavar="REFERENCE|ID")
-@click.option("--outcome", required=True, type=click.Choice(OUTCOMES), help="What came of it.")
+@click.option("--outcome", required=True, type=click.Choice(get_args(Outcome)), help="What came of it.")
 @click.option(
     "--found",
     multiple=True,
@@ -127,7 +117,9 @@ def due_(days: float | None, folder: Path, as_json: bool) -> int:
 )
 @click.option("--place", help="Where: a country (VN) or a place by UN/LOCODE (VNSGN).")
 @click.option("--acted-at", help="When it was checked, seized or seen: 2027-01-31T12:00:00Z.")
-@click.option("--use", "uses", multiple=True, type=click.Choice(USES), help="What it was used for.")
+@click.option(
+    "--use", "uses", multiple=True, type=click.Choice(get_args(UseMade)), help="What it was used for."
+)
 @click.option("--usefulness", type=click.IntRange(0, 5), help="0 (not at all) to 5 (decisive).")
 @click.option("--text", help="In words, in --language; shown as written, never translated.")
 @click.option("--language", default="en", show_default=True, help="Of --text: ISO 639-1.")

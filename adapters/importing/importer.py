@@ -91,7 +91,7 @@ class Importer:
         keys: set[str] = set()
         for row in table:
             tally.rows += 1
-            if self._selects(row):
+            if self.mapping.selects(row.cells):
                 tally.flagged += 1
                 try:
                     drafts.append(self._draft(row, keys, tally))
@@ -105,9 +105,6 @@ class Importer:
             progress(tally.rows)
         self._queue(drafts, tally)
         return tally
-
-    def _selects(self, row: TableRow) -> bool:
-        return self.mapping.selects(row.cells)
 
     def _draft(self, row: TableRow, keys: set[str], tally: Tally) -> Draft:
         if row.broken:
