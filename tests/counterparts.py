@@ -31,6 +31,7 @@ from aiosmtpd.smtp import AuthResult, Envelope, Session
 from adapters.channels import Channel
 from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
 from adapters.node import make_channels
+from broker.demo.processes import free_port
 from deploy.kafka.tls import make_certificates
 from deploy.postgres.server import PostgresServer
 from tests.nodes import TestNode
@@ -299,7 +300,7 @@ class Mail(Counterpart):
             authenticator=known,
         )
         # With port 0 the controller would look for itself in the wrong place: it is told its socket's port.
-        (controller.port,) = _free_ports()
+        controller.port = free_port()
         await asyncio.to_thread(controller.start)
         password = self.folder / "mail.password"
         password.write_text("geheim\n")
@@ -313,12 +314,6 @@ class Mail(Counterpart):
             yield
         finally:
             await asyncio.to_thread(controller.stop)
-
-
-def _free_ports() -> Sequence[int]:
-    from deploy.kafka.cluster import free_ports
-
-    return free_ports(1)
 
 
 # --- databases and clusters ------------------------------------------------------------------------------

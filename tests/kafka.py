@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.kafka.cluster import VERSION, KafkaCluster, KafkaFailed, KafkaMissing, fetch, free_ports
+from broker.demo.processes import free_port
+from deploy.kafka.cluster import VERSION, KafkaCluster, KafkaFailed, KafkaMissing, fetch
 from deploy.kafka.probe import members
 
 DOCKER_SECONDS = 120
@@ -172,7 +173,7 @@ def _docker(stack: contextlib.ExitStack) -> Source | None:
 
     with contextlib.suppress(docker.errors.DockerException):
         docker.from_env(timeout=5).ping()
-        (port,) = free_ports(1)
+        port = free_port()
         settings = SETTINGS | {
             "node.id": "1",
             "process.roles": "broker,controller",

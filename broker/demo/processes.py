@@ -43,13 +43,21 @@ PORTS = range(15_000, 32_000)
 """Below those that the system gives to outgoing connections, which would take one away before it is used."""
 
 
-def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that nobody listens on now, each another."""
+    found: list[int] = []
     for port in random.sample(PORTS, len(PORTS)):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            found.append(port)
+        if len(found) == count:
+            return found
     raise NotReady("no port is free", field="port")
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on now."""
+    return free_ports(1)[0]
 
 
 class Service:

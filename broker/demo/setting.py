@@ -131,10 +131,14 @@ def build(folder: Path, log: str, without: Sequence[str], now: int) -> Setting:
         hub_folder.admit(setting.hub, read_join_request(request, NETWORK), now)
     _agree(setting, without)
     for role in CAST:
-        config = load_node_config(setting.member(role.id))
-        welcome = write_welcome(hub_folder.welcome(setting.hub, role.id))
-        install(config, check_welcome(config, welcome))
+        join(setting.hub, setting.member(role.id))
     return setting
+
+
+def join(hub: Path, folder: Path) -> None:
+    """Let the member of a folder join with its welcome of today, as `halong member join` does."""
+    config = load_node_config(folder)
+    install(config, check_welcome(config, write_welcome(hub_folder.welcome(hub, config.member))))
 
 
 def _agree(setting: Setting, without: Sequence[str]) -> None:

@@ -14,10 +14,8 @@ import base64
 import contextlib
 import fcntl
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from broker.demo.processes import free_ports
 from deploy.kafka.probe import members
 
 HERE = Path(__file__).resolve().parent
@@ -84,23 +83,6 @@ def fetch() -> Path:
             raise KafkaMissing(f"Maven with access to Maven Central; it said: {done.stdout[-400:].strip()}")
         (LIBS / "complete").touch()
     return LIBS
-
-
-PORTS = range(15_000, 32_000)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on now, below those that the system gives to outgoing connections."""
-    found: list[int] = []
-    with contextlib.ExitStack() as stack:
-        for port in random.sample(PORTS, len(PORTS)):
-            probe = stack.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                found.append(port)
-            if len(found) == count:
-                return found
-    raise OSError("no port is free")
 
 
 @dataclass(slots=True)

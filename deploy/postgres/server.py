@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from deploy.kafka.cluster import free_ports
+from broker.demo.processes import free_port
 from deploy.kafka.tls import make_certificates
 
 HOME = Path(__file__).resolve().parents[2] / ".postgres"
@@ -107,7 +107,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        (self.port,) = free_ports(1)
+        self.port = free_port()
         self.password = secrets.token_urlsafe(18)
         self._guard: subprocess.Popen[str] | None = None
         self._pid = 0

@@ -22,7 +22,7 @@ from adapters.channels import Channel, ChannelRefused, ChannelUnavailable, Close
 from adapters.channels.webhook import load_secrets, seconds_of, signed_headers
 from adapters.configuration import MEMBER_FILE, load_node_config
 from broker.core.model import Status, Tlp
-from deploy.kafka.cluster import free_ports
+from broker.demo.processes import free_port
 from deploy.kafka.tls import make_certificates
 from tests.counterparts import SECRET, Mail, Script, Web
 from tests.nodes import TestNode
@@ -304,7 +304,7 @@ async def test_a_mail_server_without_tls_or_with_another_certificate_gets_nothin
             seen.append(said)
             return "250 OK"
 
-    (port,) = free_ports(1)
+    port = free_port()
     bare = Controller(Bare(), hostname="127.0.0.1", port=port)
     bare.start()
     try:
@@ -324,7 +324,7 @@ async def test_implicit_tls_is_spoken_where_it_is_configured(items: list[Item], 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tls / "server.pem", tls / "server.key")
     mail = Mail(tmp_path)
-    (port,) = free_ports(1)
+    port = free_port()
     server = Controller(mail, hostname="127.0.0.1", port=port, ssl_context=context)
     server.start()
     try:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.kafka.cluster import HERE, KafkaCluster, free_ports, missing
+from broker.demo.processes import free_ports
+from deploy.kafka.cluster import HERE, KafkaCluster, missing
 from deploy.kafka.probe import members
 
 pytestmark = [pytest.mark.kafka, pytest.mark.sockets]

@@ -28,8 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
-from adapters.configuration import load_node_config
-from adapters.member_folder import MemberPlan, check_welcome, install, make_member, open_folder
+from adapters.member_folder import MemberPlan, make_member, open_folder
 from adapters.sending.draft import Draft
 from adapters.status import Snapshot, snapshot
 from broker.clock import SystemClock
@@ -38,7 +37,8 @@ from broker.commands.hub_folder import HubPlan
 from broker.core.directory import MemberClass
 from broker.core.model import Region
 from broker.demo.processes import Service, ask, environment, free_port, halong
-from broker.directory.joining import read_join_request, write_welcome
+from broker.demo.setting import join
+from broker.directory.joining import read_join_request
 from schemas import load_catalogue
 from tests.faults.counting import MARK, Delivered, Found, Said, by_mark, compare
 from tests.faults.raw_sqlite import inboxes, statements
@@ -134,9 +134,7 @@ class Live:
             text = AGREEMENT.format(giver=giver, receiver=receiver, nonce=f"{number:032x}", types=list(types))
             hub_folder.agree(hub, text.encode(), sorted((giver, receiver)))
         for member in MEMBERS:
-            config = load_node_config(folder / member)
-            welcome = write_welcome(hub_folder.welcome(hub, member))
-            install(config, check_welcome(config, welcome))
+            join(hub, folder / member)
         usual = {"hub": ("hub", "--dir", str(hub))}
         usual |= {member: ("member", "--dir", str(folder / member)) for member in MEMBERS}
         given = commands or {}

@@ -29,8 +29,7 @@ from msgspec.structs import replace
 
 from adapters.configuration import MEMBER_FILE
 from broker.configuration import HUB_FILE
-from broker.demo.processes import halong
-from deploy.kafka.cluster import free_ports
+from broker.demo.processes import free_ports, halong
 from tests.faults import chance, raw_kafka
 from tests.faults.counting import Delivered, Said
 from tests.faults.live import HOST, MEMBERS, Live, Process

@@ -15,15 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapters.channels.sql_sqlite import schema
-from adapters.configuration import MEMBER_FILE, load_node_config
-from adapters.member_folder import MemberPlan, check_welcome, install, make_member
+from adapters.configuration import MEMBER_FILE
+from adapters.member_folder import MemberPlan, make_member
 from broker.commands import hub_folder
 from broker.commands.hub_folder import HubPlan
 from broker.core.agreement_text import parse_agreement
 from broker.core.directory import MemberClass
 from broker.core.model import Region
 from broker.demo.processes import Farm, Service, free_port, halong
-from broker.directory.joining import read_join_request, write_welcome
+from broker.demo.setting import join
+from broker.directory.joining import read_join_request
 
 NETWORK = "halong-soak"
 HOST = "127.0.0.1"
@@ -114,8 +115,7 @@ class Deployment:
         hub_folder.agree(hub, text, hub_folder.parties_of(hub, parse_agreement(text, "sustained"), ()))
         for name in (PUBLISHER, *self.receiving):
             self._configure(name)
-            config = load_node_config(self.path(name))
-            install(config, check_welcome(config, write_welcome(hub_folder.welcome(hub, name))))
+            join(hub, self.path(name))
 
     def _configure(self, name: str) -> None:
         file = self.path(name) / MEMBER_FILE
