@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.commands.feedback import OUTCOMES, USES
+from adapters.commands.feedback import give
 from broker.terminal import Exit
 from schemas import load_catalogue
 from tests.unit.test_cli_commands import NOTICES, Terminal, at, network
@@ -94,9 +94,10 @@ def test_feedback_commands_say_so_where_there_is_nothing(network: Terminal) -> N
 
 def test_what_the_command_offers_is_what_the_type_has() -> None:
     fields = {field["name"]: field["type"] for field in load_catalogue().current("feedback").schema["fields"]}
+    offered = {each.name: each.type.to_info_dict().get("choices") for each in give.params}
 
-    assert fields["outcome"]["symbols"] == list(OUTCOMES)
-    assert fields["use_made"][1]["items"]["symbols"] == list(USES)
+    assert fields["outcome"]["symbols"] == list(offered["outcome"])
+    assert fields["use_made"][1]["items"]["symbols"] == list(offered["uses"])
 
 
 def test_a_carrier_has_no_key_for_notices_and_the_hub_admits_it_beside_its_node(
