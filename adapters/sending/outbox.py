@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from adapters.equipment import Equipment
 from adapters.hub import plain
 from adapters.sending.alignment import Alignment
-from adapters.sending.outgoing import RENUMBER, SEND_AGAIN, SIGN_AGAIN, Statement, code_to_keep
+from adapters.sending.outgoing import RENUMBER, SEND_AGAIN, SIGN_AGAIN, Statement, code_to_keep, fitting
 from adapters.sending.proving import Proving
 from adapters.sending.recovery import Recovery
 from adapters.sending.signing import AT_ONCE, Signing
@@ -113,7 +113,7 @@ class Outbox:
             if self._outgoing.count_unproven(region) >= MAX_UNPROVEN:
                 return False
             signed = await self._signing.sign(region)
-        request = _fitting(signed)
+        request = fitting(signed, MAX_REQUEST_BYTES)
         if not request:
             return False
         answer = await self._hub.publish([each.envelope for each in request])
@@ -161,15 +161,3 @@ class Outbox:
             return
         self._outgoing.refuse(statement, code_to_keep(code), field, now)
         log_line.warning("notice.refused", statement=statement.id.hex(), code=code_to_keep(code), field=field)
-
-
-def _fitting(statements: Sequence[Statement]) -> list[Statement]:
-    """Return as many as fit into one request."""
-    size = 0
-    fitting: list[Statement] = []
-    for each in statements:
-        size += len(each.envelope)
-        if fitting and size > MAX_REQUEST_BYTES:
-            break
-        fitting.append(each)
-    return fitting

@@ -382,6 +382,18 @@ def _statement(
     return Statement(id_, draft, Region(region), stream, sequence, previous, envelope, key, state, changed_at)
 
 
+def fitting(statements: Iterable[Statement], most_bytes: int) -> list[Statement]:
+    """Return the first whose envelopes fit together, at least one; the others go the next time."""
+    size = 0
+    found: list[Statement] = []
+    for each in statements:
+        size += len(each.envelope)
+        if found and size > most_bytes:
+            break
+        found.append(each)
+    return found
+
+
 def code_to_keep(code: str) -> str:
     """Return a code as it may be kept and shown: a hub could answer anything."""
     return code if error_of(code) is not None else "refused"

@@ -13,13 +13,13 @@ streams stand, and nothing is signed under a number that may have been used.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.node import Node
 from adapters.receiving.incoming import Incoming
-from adapters.sending.outgoing import Outgoing, Statement
+from adapters.sending.outgoing import Outgoing, Statement, fitting
 from adapters.stick.file import Asked, Fed, Head, Notices, Receipts, Settled, open_stick, write_stick
 from adapters.stick.hub import NotOnStick, StickHub
 from broker.core.errors import BadStick, HalongError, Refused, StickMissing, Unavailable
@@ -109,12 +109,13 @@ class StickNode:
         )
         streams = self._streams()
         # What is signed in a stream that is not in step with the hub does not go along: see `fresh`.
-        unsent = _fitting(
+        signed = (
             each
             for region in streams
             if region not in out_of_step
             for each in self._outgoing.unsent(region, MOST_NOTICES)
         )
+        unsent = fitting(signed, MOST_NOTICE_BYTES)
         asked = await self._questions(out_of_step)
         receipts = [signed for _, signed in self._incoming.unsent_receipts(MOST_RECEIPTS)]
         with write_stick(path) as write:
@@ -273,18 +274,6 @@ async def _quietly(step: Callable[[], Awaitable[object]]) -> None:
         await step()
     except (Unavailable, Refused):
         return
-
-
-def _fitting(statements: Iterable[Statement]) -> list[Statement]:
-    """Return as many as one stick takes; the others go with the next."""
-    size = 0
-    fitting: list[Statement] = []
-    for each in statements:
-        size += len(each.envelope)
-        if fitting and size > MOST_NOTICE_BYTES:
-            break
-        fitting.append(each)
-    return fitting
 
 
 def _lines(statements: Sequence[Statement]) -> Iterator[Notices]:
