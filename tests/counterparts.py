@@ -117,7 +117,7 @@ class Folder(Counterpart):
         )
         folder = self.inbox / lane
         folder.mkdir(parents=True, exist_ok=True)
-        self.pipe = folder / f".{sequence:010d}-{id_.hex()[:16]}.html.part"
+        self.pipe = folder / f".{sequence:010d}-{id_.hex()[:16]}.html.side.part"
         os.mkfifo(self.pipe)
 
     async def mend(self) -> None:

@@ -7,6 +7,7 @@ offered what, and what follows from a failure, is decided in `worker`, the same 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -17,6 +18,8 @@ from broker.core.notice import Notice
 from schemas.shown import ProofLine
 
 LIVE_ALONE = frozenset({Status.ACTUAL})
+MOST_NUMBER = 1 << 63
+_DELIVERY = re.compile("[0-9a-f]{64}")
 
 
 class ChannelUnavailable(Unavailable):
@@ -78,6 +81,19 @@ class Reached:
 
     number: int
     delivery: bytes
+
+    @classmethod
+    def told(cls, number: object, delivery: object, channel: str) -> Reached:
+        """Return a place as the other side has it, where others can write, too.
+
+        Raises:
+            ChannelUnavailable: It is none that a channel keeps: somebody changed it.
+        """
+        if not (isinstance(number, int) and 0 <= number < MOST_NUMBER) or not (
+            isinstance(delivery, str) and _DELIVERY.fullmatch(delivery)
+        ):
+            raise ChannelUnavailable("its place is none of ours", field=channel, answer="bad-place")
+        return cls(number, bytes.fromhex(delivery))
 
 
 class Channel(Protocol):

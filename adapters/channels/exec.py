@@ -87,8 +87,9 @@ class ExecChannel:
         try:
             return await self._thread.run(finish)
         finally:
-            # Too late, or the node stops.
-            if process.poll() is None:
+            # Too late, or the node stops.  The command itself may have ended and left its input to what it
+            # started; as long as nobody has waited for it (`poll` would), its group keeps its number.
+            if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
 

@@ -106,7 +106,8 @@ class FolderChannel:
         folders = list(dict.fromkeys(path.parent for path in files))
         for folder in folders:
             self._make(folder)
-        parts = {path: path.with_name(f".{path.name}.part") for path in files}
+        # Two channels may write to one folder: neither shows what the other has half written.
+        parts = {path: path.with_name(f".{path.name}.{self.name}.part") for path in files}
         for path, data in files.items():
             part = os.open(parts[path], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)
             with os.fdopen(part, "wb") as file:

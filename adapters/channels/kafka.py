@@ -116,7 +116,7 @@ class KafkaChannel:
         place = found.get(self._where)
         if place is None or place.offset < 0 or not place.metadata:
             return None
-        return Reached(place.offset, bytes.fromhex(place.metadata))
+        return Reached.told(place.offset, place.metadata, self.name)
 
     async def close(self) -> None:
         """Drop the producer, with whatever it had begun; the next delivery makes another."""

@@ -120,7 +120,7 @@ class PostgresChannel:
         except psycopg.Error as error:
             await self.close()
             raise self._unavailable(error) from None
-        return None if row is None else Reached(row[0], bytes.fromhex(row[1]))
+        return None if row is None else Reached.told(row[0], row[1], self.name)
 
     async def close(self) -> None:
         """Close the connection; the next delivery opens another."""

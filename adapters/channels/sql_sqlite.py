@@ -87,7 +87,7 @@ class SqliteChannel:
     async def reached(self) -> Reached | None:
         """Return the last delivery that is committed; see `channels.KeepsPlace`."""
         row = await self._with(lambda connection: connection.execute(self._where, (self._place,)).fetchone())
-        return None if row is None else Reached(row[0], bytes.fromhex(row[1]))
+        return None if row is None else Reached.told(row[0], row[1], self.name)
 
     async def check(self) -> str:
         """Say how many rows there are; nothing is written.
