@@ -11,7 +11,7 @@ from adapters.equipment import Equipment
 from adapters.sending.progress import label_of
 from adapters.status import snapshot
 from broker.core.errors import NotFound
-from broker.core.notice_json import time_to_json
+from broker.core.notice_json import time_or_none
 from schemas.json_schema import json_schema
 from schemas.wording import labels
 
@@ -62,7 +62,7 @@ class About:
             place=now.place,
             receipts_waiting=now.receipts_waiting,
             behind=now.behind,
-            reached_at=None if now.reached_at is None else time_to_json(now.reached_at),
+            reached_at=time_or_none(now.reached_at),
             held=now.held_code,
             alarms=sum(alarm.count for alarm in now.alarms),
         )

@@ -20,7 +20,7 @@ from adapters.sending.draft import Draft
 from adapters.sending.progress import Progress, Stage, Watching
 from broker.core.errors import BadHeader, NotFound, Refused, SourceReused
 from broker.core.model import Region
-from broker.core.notice_json import time_to_json
+from broker.core.notice_json import time_or_none, time_to_json
 
 SOURCE = re.compile(rf"[!-~]{{1,{shapes.MOST_SOURCE}}}")
 
@@ -194,11 +194,7 @@ def _state(progress: Progress, member: str) -> shapes.NoticeState:
             "delivered": counts.delivered,
             "acknowledged": counts.acknowledged,
             "rejected": counts.rejected,
-            "asked_at": _time(counts.asked_at),
+            "asked_at": time_or_none(counts.asked_at),
         },
         shapes.NoticeState,
     )
-
-
-def _time(at: int | None) -> str | None:
-    return None if at is None else time_to_json(at)

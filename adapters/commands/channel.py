@@ -21,7 +21,7 @@ from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
 from adapters.member_folder import NodeFolder, open_folder
 from broker.clock import SystemClock
 from broker.core.errors import BadConfiguration, Refused, Unavailable
-from broker.core.notice_json import time_to_json
+from broker.core.notice_json import time_or_none, time_to_json
 from broker.terminal import (
     Command,
     Exit,
@@ -93,10 +93,10 @@ def _object(
         "behind": 0 if place is None else Places(node.store).behind(name),
         "dead": len(Control(node.store, name).letters()),
         "handed_on": 0 if place is None else place.handed,
-        "handed_on_at": _time(None if place is None else place.handed_at),
+        "handed_on_at": time_or_none(None if place is None else place.handed_at),
         "failures": 0 if place is None else place.failures,
         "code": None if place is None else place.code,
-        "retry_at": _time(None if place is None else place.retry_at),
+        "retry_at": time_or_none(None if place is None else place.retry_at),
     }
 
 
@@ -136,10 +136,6 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
         row["handed_on_at"] or "-",
         words[row["state"]],
     )
-
-
-def _time(at: int | None) -> str | None:
-    return None if at is None else time_to_json(at)
 
 
 @channel.command(

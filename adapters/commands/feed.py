@@ -18,7 +18,7 @@ from adapters.member_folder import NodeFolder, open_folder
 from adapters.receiving.incoming import Received
 from adapters.status import snapshot
 from broker.core.model import Delivery, DeliveryHead
-from broker.core.notice_json import time_to_json
+from broker.core.notice_json import time_or_none, time_to_json
 from broker.core.records import decode
 from broker.terminal import Exit, Group, answer, clean, json_option, note, say, style, table
 
@@ -121,7 +121,7 @@ def _object(received: Received) -> dict[str, Any]:
         "agreements": [f"{ground.agreement}/{ground.version}" for ground in head.grounds],
         "decided_at": time_to_json(head.decided_at),
         "taken_at": time_to_json(received.taken_at),
-        "feedback_due": None if due is None else time_to_json(due),
+        "feedback_due": time_or_none(due),
         "leaf": received.leaf,
     }
 

@@ -12,7 +12,7 @@ from adapters.feedback.answering import Answer, Due
 from adapters.feedback.counts import DAY_MS, Count
 from adapters.feedback.view import Given, Shared
 from broker.core.model import Status
-from broker.core.notice_json import time_to_json
+from broker.core.notice_json import time_or_none, time_to_json
 from broker.terminal import clean, style
 
 
@@ -98,8 +98,8 @@ def shared_object(shared: Shared) -> dict[str, Any]:
         "status": shared.status.name,
         "agreements": shared.agreements,
         "given_at": time_to_json(shared.given_at),
-        "due_at": None if shared.due_at is None else time_to_json(shared.due_at),
-        "answered_at": None if shared.answered_at is None else time_to_json(shared.answered_at),
+        "due_at": time_or_none(shared.due_at),
+        "answered_at": time_or_none(shared.answered_at),
         "outcome": shared.outcome,
     }
 

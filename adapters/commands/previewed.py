@@ -18,7 +18,7 @@ from adapters.preview import Preview, Receiver
 from broker.core.agreements import Clause
 from broker.core.clauses import EVERY_PARTY, Grant
 from broker.core.model import Obligations, Slot
-from broker.core.notice_json import time_to_json
+from broker.core.notice_json import time_or_none, time_to_json
 from broker.terminal import clean, say, style
 
 NARROWEST = 60
@@ -113,13 +113,9 @@ def receiver_object(receiver: Receiver) -> dict[str, Any]:
             f"{each.agreement.agreement}/{each.agreement.version}": each.clause.value
             for each in receiver.failed
         },
-        "feedback_due": _time(owed.feedback_due) if owed is not None else None,
-        "retain_until": _time(owed.retain_until) if owed is not None else None,
+        "feedback_due": time_or_none(owed.feedback_due) if owed is not None else None,
+        "retain_until": time_or_none(owed.retain_until) if owed is not None else None,
     }
-
-
-def _time(at: int | None) -> str | None:
-    return None if at is None else time_to_json(at)
 
 
 def _what(receiver: Receiver) -> str:

@@ -18,7 +18,7 @@ import msgspec
 from adapters.member_folder import NodeFolder
 from adapters.sending.progress import WATCH_MS, Progress, Stage, Watching
 from broker.clock import SystemClock
-from broker.core.notice_json import time_to_json
+from broker.core.notice_json import time_or_none
 from broker.progress import progress
 from broker.terminal import Exit, Stopped, clean, console, note, on_terminal, say, style
 
@@ -156,7 +156,7 @@ def _event(one: Progress, seconds: float) -> Mapping[str, Any]:
         "delivered": counts.delivered,
         "acknowledged": counts.acknowledged,
         "rejected": counts.rejected,
-        "asked_at": None if counts.asked_at is None else time_to_json(counts.asked_at),
+        "asked_at": time_or_none(counts.asked_at),
         "code": queued.code,
         "field": queued.field,
     }

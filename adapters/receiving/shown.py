@@ -9,7 +9,7 @@ from typing import Any
 
 from adapters.channels import Item
 from broker.core.model import Ground, Obligations, Slot
-from broker.core.notice_json import time_to_json, values_to_json
+from broker.core.notice_json import time_or_none, time_to_json, values_to_json
 from schemas.shown import slot_states
 
 
@@ -38,9 +38,9 @@ def shown(item: Item) -> dict[str, Any]:
         "campaign": header.campaign,
         "addressees": header.addressees,
         "references": [each.hex() for each in header.references],
-        "effective_until": _time(header.effective_until),
-        "retain_until": _time(header.retain_until),
-        "feedback_due": _time(header.feedback_due),
+        "effective_until": time_or_none(header.effective_until),
+        "retain_until": time_or_none(header.retain_until),
+        "feedback_due": time_or_none(header.feedback_due),
         "slots": {slot.label: state.value for slot, state in slot_states(item.notice.envelope).items()},
         "notice": {
             name: value
@@ -55,18 +55,14 @@ def shown(item: Item) -> dict[str, Any]:
     }
 
 
-def _time(at: int | None) -> str | None:
-    return None if at is None else time_to_json(at)
-
-
 def _ground(ground: Ground) -> dict[str, Any]:
     return {"agreement": ground.agreement, "version": ground.version, "digest": ground.digest.hex()}
 
 
 def _obligations(owed: Obligations) -> dict[str, Any]:
     return {
-        "retain_until": _time(owed.retain_until),
-        "feedback_due": _time(owed.feedback_due),
+        "retain_until": time_or_none(owed.retain_until),
+        "feedback_due": time_or_none(owed.feedback_due),
         "handling": owed.handling.name,
         "onward": {
             "domestic": owed.onward_domestic.name,

@@ -20,7 +20,7 @@ from broker.core.catalogue import Catalogue, NoticeType
 from broker.core.errors import BadHeader, BadSlot
 from broker.core.header import check_header, check_supported
 from broker.core.model import Act, Handling, Header, Region, Slot, Status, Tlp
-from broker.core.notice_json import time_from_json, time_to_json, values_from_json
+from broker.core.notice_json import time_from_json, time_or_none, values_from_json
 from schemas.flags import complete_checks
 
 E = TypeVar("E", bound=IntEnum)
@@ -164,9 +164,9 @@ class Draft:
                 "subjects": self.subjects,
                 "campaign": self.campaign,
                 "addressees": self.addressees,
-                "effective_until": _time_text(self.effective_until),
-                "retain_until": _time_text(self.retain_until),
-                "feedback_due": _time_text(self.feedback_due),
+                "effective_until": time_or_none(self.effective_until),
+                "retain_until": time_or_none(self.retain_until),
+                "feedback_due": time_or_none(self.feedback_due),
                 "partial": self.partial,
                 "source": self.source,
                 "notice": self.notice,
@@ -220,10 +220,6 @@ class Draft:
             slots=slots,
             seals=None,
         )
-
-
-def _time_text(at: int | None) -> str | None:
-    return None if at is None else time_to_json(at)
 
 
 def _name(key: object) -> str:

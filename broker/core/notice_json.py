@@ -68,6 +68,11 @@ def time_to_json(time: int) -> str:
     return (_EPOCH + time * _MS).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
+def time_or_none(time: int | None) -> str | None:
+    """Return the same, or None where there is no time."""
+    return None if time is None else time_to_json(time)
+
+
 def _from_json(kind: Any, value: object) -> Any:
     match kind:
         case ["null", other]:
