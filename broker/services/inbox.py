@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 
 from broker.clock import Clock
-from broker.core.errors import TooMany
 from broker.core.keys import new_salt
 from broker.core.model import Delivery, Read, Readable
 from broker.core.records import named_frame, unframed
@@ -22,9 +21,6 @@ from broker.telemetry import logger_of
 
 MOST_ITEMS = 1024
 MOST_BYTES = 8 << 20
-MOST_POLLS = 4
-"""Feeds of one member that may be open at once: its node, its successor, and a person who looks."""
-
 READ_AT_ONCE = 64
 
 log_line = logger_of("inbox")
@@ -45,7 +41,6 @@ class Inbox:
         self._ledger = ledger
         self._clock = clock
         self._metrics = metrics
-        self._polls: dict[str, int] = {}
 
     async def feed(self, member: str, after: int, limit: int, seconds: float) -> Feed:
         """Return what the member's inbox holds from place `after` on; waits `seconds` for something to come.
@@ -53,20 +48,11 @@ class Inbox:
         A place is an offset of the member's topic; 0 is the start.
 
         Raises:
-            TooMany: The member has too many feeds open.
             LogUnavailable: The log did not answer.
         """
         self._metrics.member_polled_at.labels(member).set(self._clock.now() / 1000)
-        if self._polls.get(member, 0) >= MOST_POLLS:
-            raise TooMany(f"{MOST_POLLS} feeds are open already", field="feed")
-        self._polls[member] = self._polls.get(member, 0) + 1
-        try:
-            with self._metrics.polls.track_inprogress():
-                await self._until_something(Partition(inbox_topic(member)), after, seconds)
-        finally:
-            self._polls[member] -= 1
-            if not self._polls[member]:
-                del self._polls[member]
+        with self._metrics.polls.track_inprogress():
+            await self._until_something(Partition(inbox_topic(member)), after, seconds)
         return await self._answer(member, after, min(limit, MOST_ITEMS))
 
     async def _until_something(self, partition: Partition, after: int, seconds: float) -> None:

@@ -40,7 +40,7 @@ from broker.core.wire import (
 from broker.log import LogUnavailable
 from broker.services.current import CurrentDirectory
 from broker.services.gateway import Gateway
-from broker.services.inbox import MOST_ITEMS, MOST_POLLS, Inbox
+from broker.services.inbox import MOST_ITEMS, Inbox
 from broker.services.ledger import Ledger
 from broker.services.metrics import Metrics
 from broker.services.refusals import STRANGER, Refusals, Refused
@@ -57,6 +57,9 @@ REQUESTS_AT_ONCE = 8
 QUESTIONS = 64
 QUESTIONS_AT_ONCE = 4
 """Questions about statements that one member may have under way, and that read the log at a time."""
+
+FEEDS = 4
+"""Feeds of one member that may be open at once: its node, its successor, and a person who looks."""
 
 MOST_PLACE = 1 << 40
 FEED_ITEMS = 256
@@ -100,7 +103,7 @@ class Api:
         self._services = services
         self._requests = Turns("requests", REQUESTS_AT_ONCE)
         self._questions = Turns("questions", QUESTIONS, QUESTIONS_AT_ONCE)
-        self._feeds = Turns("feeds", MOST_POLLS)
+        self._feeds = Turns("feeds", FEEDS)
 
     def application(self) -> web.Application:
         """Return the application; paths of services that are not here say so."""

@@ -11,8 +11,8 @@ import pytest
 
 from broker.core.errors import TooMany
 from broker.services import gateway
-from broker.services.inbox import MOST_POLLS
 from broker.services.turns import Turns
+from broker.web.api import FEEDS
 from tests.served import SECONDS, Served, read_answer, served, until
 from tests.world import World, sighting
 
@@ -135,11 +135,11 @@ async def test_a_member_that_asks_and_does_not_read_holds_no_more_than_its_feeds
             await world.publish("vn", sighting(text=LARGE, place=LARGE, plate=LARGE))
         await world.settle()
         feed = "/v1/feed?after=0&limit=1024"
-        deaf = [await hub.connect("jp") for _ in range(MOST_POLLS)]
+        deaf = [await hub.connect("jp") for _ in range(FEEDS)]
         try:
             for _, writer in deaf:
                 writer.write(b"GET %s HTTP/1.1\r\nHost: hub\r\n\r\n" % feed.encode())
-            await until(lambda: hub.server._api._feeds.present("jp") == MOST_POLLS)
+            await until(lambda: hub.server._api._feeds.present("jp") == FEEDS)
 
             # Answered long ago, and not taken: one more would be one more in memory.
             refused = await hub.ask("GET", feed, name="jp")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from broker.core.errors import TooMany
 from broker.core.merkle import leaf_hash, verify_inclusion
 from broker.core.model import Delivery, Read, Readable
 from broker.core.note import LogKey
@@ -13,7 +12,6 @@ from broker.core.records import decode, leaf_entry, unframe
 from broker.log import Partition
 from broker.log.topics import READS
 from broker.services import inbox as inbox_module
-from broker.services.inbox import MOST_POLLS
 from tests.world import World, sighting
 
 
@@ -142,14 +140,3 @@ async def test_a_feed_that_waited_in_vain_answers_emptily(tmp_path: Path) -> Non
         feed = await world.inbox.feed("jp", 5, 100, 0.01)
 
         assert (feed.items, feed.next, feed.behind) == ([], 5, 0)
-
-
-async def test_a_member_has_few_feeds_open_at_once_and_does_not_use_up_anothers(tmp_path: Path) -> None:
-    async with World(tmp_path, "vn", "jp", "nl") as world, asyncio.TaskGroup() as group:
-        open_feeds = [group.create_task(world.inbox.feed("jp", 0, 1, 20)) for _ in range(MOST_POLLS)]
-        await asyncio.sleep(0)
-        with pytest.raises(TooMany):
-            await world.inbox.feed("jp", 0, 1, 20)
-        await world.inbox.feed("nl", 0, 1, 0)
-        for task in open_feeds:
-            task.cancel()

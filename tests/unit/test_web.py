@@ -120,11 +120,11 @@ async def test_who_hangs_up_does_not_go_on_waiting(tmp_path: Path) -> None:
         for _ in range(10):
             _, writer = await hub.connect("jp")
             writer.write(b"GET /v1/feed?wait=60 HTTP/1.1\r\nHost: hub\r\n\r\n")
-            await until(lambda: hub.world.inbox._polls == {"jp": 1})
+            await until(lambda: hub.server._api._feeds.present("jp") == 1)
 
             writer.transport.abort()
 
-            await until(lambda: not hub.world.inbox._polls)
+            await until(lambda: hub.server._api._feeds.present("jp") == 0)
 
 
 async def test_a_hub_that_stops_answers_whoever_waits_quickly(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ async def test_a_hub_that_stops_answers_whoever_waits_quickly(tmp_path: Path) ->
     async with served(tmp_path, "vn", "jp") as hub:
         _, writer = await hub.connect("jp")
         writer.write(b"GET /v1/feed?wait=60 HTTP/1.1\r\nHost: hub\r\n\r\n")
-        await until(lambda: hub.world.inbox._polls == {"jp": 1})
+        await until(lambda: hub.server._api._feeds.present("jp") == 1)
         started = loop.time()
     assert loop.time() - started < 5
     writer.transport.abort()
