@@ -7,7 +7,6 @@ lost, in any channel; where exactly once is said, nothing is doubled; elsewhere 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
 from collections import Counter
@@ -26,6 +25,7 @@ from broker.demo import day, expected
 from broker.demo.processes import Farm
 from broker.demo.setting import CAST, Setting, build
 from tests.counterparts import KINDS, Counterpart, counterpart
+from tests.faults import chance
 from tests.faults.table import Row, record
 
 SECONDS = 90.0
@@ -77,7 +77,7 @@ async def play(
     folder: Path, sides: Mapping[str, Counterpart], kills: int, seed: int
 ) -> tuple[Setting, set[str]]:
     """Publish the day while the receiver is away, then kill it again and again until it has all."""
-    chance = random.Random(seed)
+    moments = random.Random(seed)
     setting = build(folder, "sqlite:///log.db", (), SystemClock().now())
     member_toml = setting.member(RECEIVER) / MEMBER_FILE
     with member_toml.open("a") as file:
@@ -98,7 +98,7 @@ async def play(
         total = len(due) * (len(sides) + 1)
         receiver = farm.services[RECEIVER]
         receiver.start()
-        for threshold in sorted(chance.sample(range(total // 10, total * 9 // 10), kills)):
+        for threshold in sorted(moments.sample(range(total // 10, total * 9 // 10), kills)):
             await until(lambda threshold=threshold: handed(setting) >= threshold)  # type: ignore[misc]
             receiver.kill()
             receiver.start()
@@ -120,13 +120,11 @@ async def test_every_channel_has_all_of_the_day_however_often_the_node_is_killed
 async def test_every_channel_has_all_of_the_day_under_many_kills(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    scale = float(os.environ.get("HALONG_SOAK_SCALE", "1"))
-    await day_by_every_channel(tmp_path, request, kills=max(round(30 * scale), 1))
+    await day_by_every_channel(tmp_path, request, kills=chance.scaled(30))
 
 
 async def day_by_every_channel(tmp_path: Path, request: pytest.FixtureRequest, kills: int) -> None:
-    seed = int(os.environ.get("HALONG_SEED") or random.SystemRandom().randrange(1 << 32))
-    print(f"HALONG_SEED={seed}")
+    seed = chance.seed()
     started = time.monotonic()
     async with AsyncExitStack() as stack:
         sides: dict[str, Counterpart] = {}

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from broker.core import records
 from broker.core.errors import HalongError
 from broker.core.model import Header
+from tests.faults import chance
 from tests.fuzz.joining import APPLICATION, CSR, WELCOME
 from tests.fuzz.targets import RECORDS, TARGETS, Target, attempt
 
@@ -115,10 +116,8 @@ def _all_guided(runs: int, seed: int) -> Iterator[dict[str, object]]:
 @pytest.mark.sockets  # it starts processes
 @pytest.mark.skipif(sys.platform != "linux", reason="atheris is there for Linux alone")
 def test_a_million_guided_inputs_end_in_a_value_or_in_a_code() -> None:
-    seed = int(os.environ.get("HALONG_SEED", "20261125"))
-    scale = float(os.environ.get("HALONG_SOAK_SCALE", "1"))
-    runs = round(scale * ALL_INPUTS / len(TARGETS))
-    reports = list(_all_guided(runs, seed))
+    runs = chance.scaled(ALL_INPUTS) // len(TARGETS)
+    reports = list(_all_guided(runs, chance.seed()))
     for report in reports:
         print(json.dumps(report))
     assert sum(int(str(report["inputs"])) for report in reports) == runs * len(TARGETS)

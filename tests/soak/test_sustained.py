@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import chance
 from tests.faults.table import Row, record
 from tests.soak.chart import draw
 from tests.soak.deployment import PUBLISHER, TABLE_FILE, Deployment
 from tests.soak.sustained import Outcome, summary, sustain
 from tests.soak.watching import NodeStore, quantile, slope
 
-SCALE = float(os.environ.get("HALONG_SOAK_SCALE", "1"))
+SECONDS = 600
 KEEP = os.environ.get("HALONG_SUSTAINED_RUNS")
 """A folder for the runs, out of which the chart is drawn."""
 
@@ -78,7 +79,8 @@ def test_ten_minutes_leave_nothing_over_and_no_process_grows(
     tmp_path: Path, rate: int, receivers: int, nodes: int
 ) -> None:
     deployment = Deployment(tmp_path, receivers, nodes)
-    outcome = sustain(deployment, rate, 600 * SCALE)
+    seconds = chance.scaled(SECONDS)
+    outcome = sustain(deployment, rate, seconds)
     print(*summary(outcome), sep="\n")
     if KEEP:
         (Path(KEEP) / f"{rate}x{receivers}.json").write_text(json.dumps(asdict(outcome)))
@@ -87,7 +89,7 @@ def test_ten_minutes_leave_nothing_over_and_no_process_grows(
     assert row.faultless
     assert outcome.settled
     # What a shorter run shows is the filling of caches.
-    assert outcome.flat or SCALE < 1
+    assert outcome.flat or seconds < SECONDS
 
 
 def test_quantiles_and_slopes_are_those_of_the_values() -> None:
