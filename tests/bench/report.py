@@ -13,6 +13,7 @@ from rich.table import Table
 
 from tests.bench.ladder import Rung
 from tests.bench.rows import Row, as_markdown
+from tests.pages import rewrite
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "speed.md"
 CHART = DOCUMENT.with_suffix(".svg")
@@ -70,14 +71,9 @@ def ladder_table(rungs: Sequence[Rung]) -> Table:
 
 def write_document(rows: Sequence[Row], rungs: Sequence[Rung], note: str) -> None:
     """Put both tables between the markers of the document."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
     ladder = [" | ".join(RUNG_COLUMNS), "--- | ---: | ---: | ---: | ---:"]
     ladder += [" | ".join(row) for row in ladder_rows(rungs)]
     measured = [
-        BEGIN,
-        "",
         f"{machine()}.{f' Kafka: {note}.' if note else ''}",
         "",
         as_markdown(rows),
@@ -85,7 +81,5 @@ def write_document(rows: Sequence[Row], rungs: Sequence[Rung], note: str) -> Non
         "![The ladder of trust: microseconds a notice at each rung](speed.svg)",
         "",
         "\n".join(f"| {line} |" for line in ladder),
-        "",
-        END,
     ]
-    DOCUMENT.write_text(before + "\n".join(measured) + after, encoding="utf-8")
+    rewrite(DOCUMENT, BEGIN, END, "\n".join(measured))

@@ -21,6 +21,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from tests.pages import rewrite
+
 VARIABLE: Final = "HALONG_FAULT_TABLE"
 PAGE: Final = Path(__file__).parents[2] / "docs" / "faults.md"
 BEGIN: Final = "<!-- table: python -m tests.faults.table -->"
@@ -100,20 +102,11 @@ def _table(head: str, rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-def rewritten(page: str, table: str) -> str:
-    """Return the page with another table between its marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, mark, after = rest.partition(END)
-    if not mark:
-        raise ValueError(f"the page has no {BEGIN} … {END}")
-    return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
-
-
 def main(path: Path) -> int:
     """Write the rows of a file into the page; return 1 if one is not as it must be."""
     with path.open("rb") as lines:
         rows = read(lines)
-    PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8"), rendered(rows)), encoding="utf-8")
+    rewrite(PAGE, BEGIN, END, rendered(rows))
     wrong = [f"{row.name} on {row.engine}" for row in rows if not row.as_it_must_be]
     for name in wrong:
         sys.stderr.write(f"not as it must be: {name}\n")

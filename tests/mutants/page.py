@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tests.mutants.checks import ROOT, Check
+from tests.pages import rewrite
 
 PAGE = ROOT / "docs" / "checks.md"
 BEGIN = "<!-- table: python -m tests.mutants --page -->"
@@ -31,9 +32,7 @@ class Result:
 
 def write_page(results: Sequence[Result]) -> None:
     """Write the table between the two marks."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table(results)}\n{END}{after}", encoding="utf-8")
+    rewrite(PAGE, BEGIN, END, table(results).rstrip())
 
 
 def table(results: Sequence[Result]) -> str:

@@ -13,6 +13,7 @@ from broker.core.records import framed
 from tests.faults import table
 from tests.faults.counting import Delivered, by_mark, compare, delivery_in
 from tests.faults.table import Row
+from tests.pages import rewritten
 from tests.world import World, sighting
 
 ROW = Row(
@@ -104,7 +105,7 @@ def test_a_fault_must_count_nothing_and_a_control_something() -> None:
 def test_the_page_keeps_its_words_and_gets_another_table() -> None:
     page = f"before\n{table.BEGIN}\n\nold\n\n{table.END}\nafter\n"
 
-    written = table.rewritten(page, table.rendered([ROW]))
+    written = rewritten(page, table.BEGIN, table.END, table.rendered([ROW]))
 
     assert written.startswith("before\n")
     assert written.endswith("\nafter\n")
@@ -113,4 +114,4 @@ def test_the_page_keeps_its_words_and_gets_another_table() -> None:
 
 
 def test_the_page_in_the_documentation_has_its_marks() -> None:
-    assert table.rewritten(table.PAGE.read_text(encoding="utf-8"), "") != ""
+    assert rewritten(table.PAGE.read_text(encoding="utf-8"), table.BEGIN, table.END, "") != ""
