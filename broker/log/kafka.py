@@ -1,8 +1,9 @@
 """The engine on a cluster: Apache Kafka 4 through `aiokafka`.
 
-One file a concern: `kafka_clients` (names, settings, the end of every wait), `kafka_writer` (a
-transaction), `kafka_shared` and `kafka_sole` (following), `kafka_reads` (questions),
-`kafka_topics` (what is created how).
+One file a concern: `kafka_clients` (names, settings, the end of every wait), `kafka_kept` (clients that
+many use), `kafka_writer` (a transaction), `kafka_shared` and `kafka_sole` (following), `kafka_progress`
+(whether a reader moves), `kafka_reads` (questions), `kafka_topics` (what is created how), `kafka_remarks`
+(what an operator should mend).
 """
 
 from __future__ import annotations
