@@ -22,7 +22,7 @@ from typing import Any, Self
 from broker.core.errors import Unavailable
 
 READY_SECONDS = 120.0
-"""On a cluster, what a process that was killed had begun is undone after half a minute."""
+"""Many times what a start takes, after a kill on a cluster, too: a busy machine is slow."""
 
 END_SECONDS = 10.0
 COMMAND_SECONDS = 300.0
