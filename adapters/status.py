@@ -35,14 +35,14 @@ class ChannelState:
     """
 
     name: str
-    behind: int
-    dead_letters: int
-    failures: int
-    paused: bool
-    code: str | None
-    retry_at: int | None
-    handed_on: int
-    handed_on_at: int | None
+    behind: int = 0
+    dead_letters: int = 0
+    failures: int = 0
+    paused: bool = False
+    code: str | None = None
+    retry_at: int | None = None
+    handed_on: int = 0
+    handed_on_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

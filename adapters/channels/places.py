@@ -90,11 +90,6 @@ class Places:
         )  # fmt: skip
         return [Offer(*row) for row in rows]
 
-    def behind(self, name: str) -> int:
-        """Return how many entries wait for a channel."""
-        ((count,),) = self._store.rows("SELECT count(*) FROM offers WHERE name = ?", name)
-        return int(count)
-
     # --- what a worker records ------------------------------------------------------------------------
 
     def confirm(self, name: str, number: int, deliveries: Sequence[bytes], at: int) -> None:

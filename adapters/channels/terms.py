@@ -27,9 +27,9 @@ class Terms:
     circuit_failures: int = 5
     circuit_seconds: float = 60.0
 
-    def open(self, place: Place) -> bool:
-        """Say whether the channel is being left alone."""
-        return place.failures >= self.circuit_failures
+    def open(self, failures: int) -> bool:
+        """Say whether the channel is left alone after so many failures in a row."""
+        return failures >= self.circuit_failures
 
     def over(self, place: Place, at: int) -> bool:
         """Say whether a delivery that was not taken once more is given up."""

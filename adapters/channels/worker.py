@@ -208,7 +208,7 @@ class Worker:
         await self._close()
         failures = place.failures + 1
         seconds = self._patience.seconds_after(failures)
-        if failures >= self._terms.circuit_failures:
+        if self._terms.open(failures):
             seconds = max(seconds, self._patience.spread(self._terms.circuit_seconds))
             self._alarms.sound("channel.open", code, self.name)
         if isinstance(error, ChannelUnavailable):

@@ -13,12 +13,13 @@ from typing import Any
 import click
 
 from adapters.channels.control import Control, Letter
-from adapters.channels.places import Place, Places
+from adapters.channels.places import Places
 from adapters.channels.settings import ChannelConfig, SqlSettings
 from adapters.commands.options import dir_option
 from adapters.commands.previewed import local
 from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
 from adapters.member_folder import NodeFolder, open_folder
+from adapters.status import ChannelState, snapshot
 from broker.clock import SystemClock
 from broker.core.errors import BadConfiguration, Refused, Unavailable
 from broker.core.notice_json import time_or_none, time_to_json
@@ -69,11 +70,9 @@ def channel() -> None:
 def list_(folder: Path, as_json: bool) -> int:
     """Show every channel: what waits for it, what it will not take, how it is."""
     with open_folder(folder) as node:
-        places = {place.name: place for place in Places(node.store).all()}
-        rows = [
-            _object(node, name, node.config.channels.get(name), places.get(name))
-            for name in sorted({*node.config.channels, *places})
-        ]
+        states = {each.name: each for each in snapshot(node.store).channels}
+    settings = node.config.channels
+    rows = [_object(name, settings.get(name), states.get(name)) for name in sorted({*settings, *states})]
     if as_json:
         answer({"member": node.config.member, "channels": rows})
         return Exit.HELD
@@ -82,21 +81,20 @@ def list_(folder: Path, as_json: bool) -> int:
     return Exit.HELD
 
 
-def _object(
-    node: NodeFolder, name: str, settings: ChannelConfig | None, place: Place | None
-) -> dict[str, Any]:
+def _object(name: str, settings: ChannelConfig | None, found: ChannelState | None) -> dict[str, Any]:
+    state = found or ChannelState(name)
     return {
         "name": name,
         "kind": None if settings is None else kind_of(settings),
         "statuses": [] if settings is None else list(settings.statuses),
-        "state": _state(settings, place),
-        "behind": 0 if place is None else Places(node.store).behind(name),
-        "dead": len(Control(node.store, name).letters()),
-        "handed_on": 0 if place is None else place.handed,
-        "handed_on_at": time_or_none(None if place is None else place.handed_at),
-        "failures": 0 if place is None else place.failures,
-        "code": None if place is None else place.code,
-        "retry_at": time_or_none(None if place is None else place.retry_at),
+        "state": _state(settings, found),
+        "behind": state.behind,
+        "dead": state.dead_letters,
+        "handed_on": state.handed_on,
+        "handed_on_at": time_or_none(state.handed_on_at),
+        "failures": state.failures,
+        "code": state.code,
+        "retry_at": time_or_none(state.retry_at),
     }
 
 
@@ -105,15 +103,15 @@ def kind_of(settings: ChannelConfig) -> str:
     return str(settings.__struct_config__.tag)
 
 
-def _state(settings: ChannelConfig | None, place: Place | None) -> str:
+def _state(settings: ChannelConfig | None, found: ChannelState | None) -> str:
     if settings is None:
         return "not-configured"
-    if place is None:
+    if found is None:
         return "not-started"
-    if place.paused:
+    if found.paused:
         return "paused"
-    if place.failures:
-        return "open" if settings.terms.open(place) else "failing"
+    if found.failures:
+        return "open" if settings.terms.open(found.failures) else "failing"
     return "well"
 
 

@@ -132,10 +132,8 @@ async def test_what_is_offered_again_is_there_once_or_recognisably_the_same(
     assert {each.delivery for each in after} == {each.delivery for each in before}
     if side.exact:
         assert after == before
-    place = Places(node.store).at("side")
-    assert place is not None
-    assert place.failures == 0
-    assert Places(node.store).behind("side") == 0
+    (state,) = (each for each in node.snapshot().channels if each.name == "side")
+    assert (state.failures, state.behind) == (0, 0)
     await close(node)
 
 
