@@ -20,7 +20,7 @@ from typing import Any
 from broker.core.catalogue import NoticeType
 from schemas.check_digits import check_digit
 from schemas.code_lists import code_list
-from schemas.walk import Node, Spot, named_types, spots, type_of
+from schemas.walk import Node, Spot, named_types, once_a_node, spots, type_of
 
 
 class FlagKind(Enum):
@@ -57,11 +57,6 @@ def complete_checks(notice_type: NoticeType, notice: Mapping[str, Any]) -> dict[
     return _completed(notice_type.schema, notice, named_types(notice_type.schema))
 
 
-MOST_KNOWN = 1_024
-
-_known: dict[int, tuple[Node, Sequence[tuple[Node, Node]]]] = {}
-
-
 def _flags_of(spot: Spot) -> Iterator[Flag]:
     marks, value = spot.marks, spot.value
     if "codes" in marks and isinstance(value, str):
@@ -85,20 +80,15 @@ def _flags_of(spot: Spot) -> Iterator[Flag]:
             yield Flag(spot.path, FlagKind.RANGE)
 
 
+@once_a_node
 def _with_check_digits(record: Node, names: Mapping[str, Node]) -> Sequence[tuple[Node, Node]]:
     """Return the fields of a record in which there is a check digit, at whatever depth, and their types."""
-    known = _known.get(id(record))
-    # An id may be given again once its record is gone; ours is not gone while it is kept here.
-    if known is None or known[0] is not record:
-        found = []
-        for field in record["fields"]:
-            node, _, _ = type_of(field["type"], names)
-            if node["type"] == "record" and ("check_digit" in field or _with_check_digits(node, names)):
-                found.append((field, node))
-        if len(_known) >= MOST_KNOWN:
-            _known.clear()
-        known = _known[id(record)] = record, found
-    return known[1]
+    found = []
+    for field in record["fields"]:
+        node, _, _ = type_of(field["type"], names)
+        if node["type"] == "record" and ("check_digit" in field or _with_check_digits(node, names)):
+            found.append((field, node))
+    return found
 
 
 def _completed(record: Node, values: Mapping[str, Any], names: Mapping[str, Node]) -> dict[str, Any]:

@@ -6,15 +6,34 @@ the field that it stands in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 Node = Mapping[str, Any]
-MOST_KNOWN = 64
+MOST_KNOWN = 1_024
 
-_known: dict[int, tuple[Node, Mapping[str, Node]]] = {}
-"""Schemas live as long as the catalogue: what they name is looked for once."""
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def once_a_node(work: Callable[Concatenate[Node, P], T]) -> Callable[Concatenate[Node, P], T]:
+    """Let a function look at each part of a schema once: schemas live as long as the catalogue."""
+    done: dict[int, tuple[Node, T]] = {}
+
+    @wraps(work)
+    def remembering(node: Node, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        known = done.get(id(node))
+        # An id may be given again once its node is gone; ours is not gone while it is kept here.
+        if known is None or known[0] is not node:
+            found = work(node, *args, **kwargs)
+            if len(done) >= MOST_KNOWN:
+                done.clear()
+            known = done[id(node)] = node, found
+        return known[1]
+
+    return remembering
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +51,12 @@ class Spot:
     value: Any
 
 
+@once_a_node
 def named_types(schema: Node) -> Mapping[str, Node]:
     """Return all named types of a schema, the schema itself among them, by their names."""
-    known = _known.get(id(schema))
-    # An id may be given again once its schema is gone; ours is not gone while it is kept here.
-    if known is None or known[0] is not schema:
-        found: dict[str, Node] = {}
-        _collect(schema, found)
-        if len(_known) >= MOST_KNOWN:
-            _known.clear()
-        known = _known[id(schema)] = schema, found
-    return known[1]
+    found: dict[str, Node] = {}
+    _collect(schema, found)
+    return found
 
 
 def type_of(node: Any, names: Mapping[str, Node]) -> tuple[Node, bool, bool]:
