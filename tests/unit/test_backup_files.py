@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
 import sqlite3
 import struct
 import tarfile
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -25,23 +24,9 @@ from broker.backup.sealed import seal, unseal
 from broker.cli import halong
 from broker.core.errors import BadConfiguration
 from broker.terminal import run
+from tests.unit.test_cli_commands import Said, Terminal
 
 PASSPHRASE = "five words that nobody guesses"
-
-
-class Said(NamedTuple):
-    """What a command said, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Terminal = Callable[..., Said]
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from broker.cli import halong
 from broker.core.model import Slot, Status
 from broker.terminal import Exit, run
 from tests.nodes import TestNode
+from tests.unit.test_cli_commands import Said, Terminal
 from tests.world import World, sighting
 
 CONFIG = """\
@@ -48,19 +48,6 @@ class Desk:
         if place in self.refuses:
             raise ChannelRefused("never", field=self.name, answer="http-422")
         self.places.append(place)
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Terminal = Callable[..., Said]
 
 
 @pytest.fixture
