@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from broker.core.errors import BadConfiguration
 
@@ -42,6 +45,32 @@ def write_whole(path: Path, data: bytes | str, mode: int = 0o644) -> None:
         out.flush()
         os.fsync(out.fileno())
     half.replace(path)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write, for its owner alone; it is at `path` once it is whole and on the disk."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    file = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(file, "wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        half.replace(path)
+    except BaseException:
+        half.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in the folder are on disk, as their contents are."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def read_sent(path: Path, most: int) -> bytes:

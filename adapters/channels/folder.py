@@ -24,6 +24,7 @@ from adapters.channels.thread import OneAtATime
 from adapters.receiving.shown import shown
 from broker.core.model import Status
 from broker.core.records import encode
+from broker.files import sync_folder
 from schemas.rendering import render_page
 from schemas.shown import Shown, slot_states
 
@@ -119,7 +120,7 @@ class FolderChannel:
         for path, part_path in parts.items():
             part_path.replace(path)
         for folder in folders:
-            _sync(folder)
+            sync_folder(folder)
 
     def _make(self, folder: Path) -> None:
         if folder.is_dir():
@@ -128,7 +129,7 @@ class FolderChannel:
             self._make(folder.parent)
         folder.mkdir(exist_ok=True)
         folder.chmod(self._mode | (self._mode & 0o444) >> 2)
-        _sync(folder.parent)
+        sync_folder(folder.parent)
 
     def _files(self, item: Item) -> Mapping[Path, bytes]:
         header = item.notice.header
@@ -163,11 +164,3 @@ def page_of(item: Item) -> Shown:
 
 def _json(obj: Mapping[str, Any]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(obj), indent=2) + b"\n"
-
-
-def _sync(folder: Path) -> None:
-    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

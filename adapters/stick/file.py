@@ -19,18 +19,18 @@ Decides what is a whole stick.  What its lines mean is in `node` and `carrier`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias
+from typing import IO, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from broker.core.errors import BadStick
 from broker.core.wire import Feed, Outcome, StatementStatus, StreamPosition
+from broker.files import written
 
 MOST_LINE_BYTES = 32 << 20
 MOST_LINES = 100_000
@@ -134,25 +134,16 @@ def write_stick(path: Path) -> Iterator[Write]:
     Raises:
         BadStick: It would be larger than a stick may be; nothing is there then.
     """
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            writer = _Writer(file)
-            yield writer.write
-            writer.end()
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
-    except BaseException:
-        half.unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
+    with written(path) as file:
+        writer = _Writer(file)
+        yield writer.write
+        writer.end()
 
 
 class _Writer:
     """Counts and hashes what it writes."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._hash = sha256()
         self._lines = 0
@@ -208,7 +199,7 @@ def sha256_of(parts: Iterable[bytes]) -> str:
     return found.hexdigest()
 
 
-def _whole(file: BinaryIO) -> int:
+def _whole(file: IO[bytes]) -> int:
     """Return how many lines there are, once it is certain that none is missing, changed or too long."""
     found, lines, size, last = sha256(), 0, 0, b""
     while line := file.readline(MOST_LINE_BYTES + 1):
@@ -226,7 +217,7 @@ def _whole(file: BinaryIO) -> int:
     return lines
 
 
-def _contents(file: BinaryIO, lines: int) -> Iterator[Content]:
+def _contents(file: IO[bytes], lines: int) -> Iterator[Content]:
     for number in range(2, lines):
         line = read_line(file.readline(MOST_LINE_BYTES))
         if isinstance(line, Head | End):
@@ -246,11 +237,3 @@ def read_line(line: bytes) -> Head | Content | End:
         # What the library says may quote the line.
         raise BadStick("a line that no stick of this version has", field="line") from None
     return decoded
-
-
-def _sync(folder: Path) -> None:
-    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import re
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Annotated, Final, Literal
@@ -145,28 +143,6 @@ class _Hashed(io.RawIOBase):
         data = self._stream.read(size)
         self.digest.update(data)
         return data
-
-
-@contextmanager
-def written(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file to write, for its owner alone; it is at `path` once it is whole and on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    file = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(file, "wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        half.replace(path)
-    except BaseException:
-        half.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 class _Part(io.RawIOBase):

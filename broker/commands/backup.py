@@ -16,9 +16,10 @@ from pathlib import Path
 
 import click
 
-from broker.backup.archive import FORMAT, Manifest, Writer, checked, written
+from broker.backup.archive import FORMAT, Manifest, Writer, checked
 from broker.clock import SystemClock
 from broker.core.errors import BadConfiguration
+from broker.files import written
 from broker.progress import progress
 from broker.terminal import FOLDER, READABLE, Command, answer, json_option, note, say, style
 
@@ -123,6 +124,7 @@ def make(folder: Path, output: Path, passphrase: str | None) -> tuple[Path, Mani
 
 def _place(output: Path, name: str, now: int) -> Path:
     if not output.is_dir():
+        output.parent.mkdir(parents=True, exist_ok=True)
         return output
     return output / f"{name}-{datetime.fromtimestamp(now // 1000, UTC):%Y%m%dT%H%M%SZ}{SUFFIX}"
 

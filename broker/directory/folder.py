@@ -30,7 +30,7 @@ from broker.core.errors import BadConfiguration, WeakKey
 from broker.core.note import LogKey
 from broker.core.strict_toml import MAX_FILE_BYTES, Table
 from broker.directory.member_file import member_text, parse_member
-from broker.files import write_whole
+from broker.files import sync_folder, write_whole
 
 __all__ = [
     "FolderDirectory",
@@ -203,10 +203,10 @@ class FolderDirectory:
                 path = self._file_path(sha256(data).digest())
                 if not path.exists():
                     write_whole(path, data)
-            _settle(self._archive / "files")
+            sync_folder(self._archive / "files")
             # The snapshot last: whoever finds it finds all that it names.
             write_whole(kept, snapshot)
-            _settle(self._archive / "versions")
+            sync_folder(self._archive / "versions")
 
     def _file_path(self, digest: bytes) -> Path:
         return self._archive / "files" / digest.hex()
@@ -316,12 +316,3 @@ def _named(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise BadConfiguration(f"{name}: {error.strerror or 'cannot be used'}", field=name) from None
-
-
-def _settle(folder: Path) -> None:
-    """Wait until the names in the folder are on disk, as their contents are."""
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -17,12 +17,13 @@ import pytest
 from adapters.store import Store
 from adapters.tables import FORMAT
 from broker.backup.archive import FORMAT as ARCHIVE
-from broker.backup.archive import LogCopy, Manifest, PartitionCopy, Writer, checked, parts, written
+from broker.backup.archive import LogCopy, Manifest, PartitionCopy, Writer, checked, parts
 from broker.backup.folder import put_back, put_keys_back
 from broker.backup.log_copy import records_of
 from broker.backup.sealed import seal, unseal
 from broker.cli import halong
 from broker.core.errors import BadConfiguration
+from broker.files import written
 from broker.terminal import run
 from tests.unit.test_cli_commands import Said, Terminal
 
