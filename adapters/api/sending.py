@@ -6,6 +6,7 @@ refused.  How requests look is decided in `routes`.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from adapters.equipment import Equipment
 from adapters.preview import look_ahead
 from adapters.sending.draft import Draft
 from adapters.sending.progress import Progress, Stage, Watching
+from adapters.store import StoreUnavailable
 from broker.core.errors import BadHeader, NotFound, Refused, SourceReused
 from broker.core.model import Region
 from broker.core.notice_json import time_or_none, time_to_json
@@ -99,12 +101,7 @@ class Sending:
         """
         progress = self._progress(id_)
         if seconds > 0 and not progress.reached(stage):
-
-            def arrived() -> bool:
-                self._watching.watch([id_], self._equipment.clock.now())
-                return self._progress(id_).reached(stage)
-
-            await self._changes.until(arrived, seconds)
+            await self._changes.until(lambda: self._progress(id_).reached(stage), seconds)
             progress = self._progress(id_)
         return _state(progress, self._equipment.identity.member)
 
@@ -122,8 +119,10 @@ class Sending:
         queued = self._outgoing.queued(id_)
         if queued is None:
             raise NotFound("there is no such notice", field="id")
-        # Whoever asks once asks again: then the counts are there.
-        self._watching.watch([id_], self._equipment.clock.now())
+        # Whoever asks once asks again: then the counts are there.  A disk that is full keeps nobody from
+        # being told what is known.
+        with contextlib.suppress(StoreUnavailable):
+            self._watching.watch([id_], self._equipment.clock.now())
         (progress,) = self._watching.progress([queued])
         return progress
 

@@ -95,6 +95,23 @@ async def test_a_refused_notice_says_why(tmp_path: Path) -> None:
 
 
 @sockets
+async def test_where_nothing_can_be_stored_what_is_known_is_told_and_nothing_is_taken(tmp_path: Path) -> None:
+    async with local(tmp_path, "vn", "jp") as here:
+        here.world.agree("vn", "jp")
+        vn = here["vn"]
+        (id_,) = await published(here, seen())
+        await vn.node.sends()
+        vn.node.store._connection.execute("PRAGMA query_only = ON")
+        vn.server._changes._store._connection.execute("PRAGMA query_only = ON")
+
+        state = await vn.ask("GET", f"/v1/notices/{id_}?stage=acknowledged&wait=0.2")
+        taken = await vn.ask("POST", "/v1/notices", seen())
+
+        assert (state.status, state.json["stage"]) == (200, "proven")
+        assert (taken.status, taken.json["code"]) == (503, "unavailable")
+
+
+@sockets
 async def test_a_source_is_queued_once_and_another_notice_under_it_is_refused(tmp_path: Path) -> None:
     async with local(tmp_path, "vn", "jp") as here:
         vn = here["vn"]
