@@ -19,11 +19,12 @@ import click
 from broker.backup.archive import FORMAT, Manifest, Writer, checked
 from broker.clock import SystemClock
 from broker.core.errors import BadConfiguration
-from broker.files import written
+from broker.files import read_sent, written
 from broker.progress import progress
 from broker.terminal import FOLDER, READABLE, Command, answer, json_option, note, say, style
 
 SUFFIX = ".halong"
+MOST_PASSPHRASE_BYTES = 64 << 10
 _KEPT = re.compile(r"\d{8}T\d{6}Z\.halong")
 
 
@@ -141,10 +142,17 @@ def _prune(path: Path, keep: int) -> Sequence[Path]:
 
 
 def read_passphrase(file: Path | None, *, twice: bool) -> str:
-    """Return the passphrase: the file's first line, or what the person at the terminal types."""
+    """Return the passphrase: the file's first line, or what the person at the terminal types.
+
+    Raises:
+        BadConfiguration: The file is longer than any passphrase, or no text.
+    """
     if file is not None:
-        first, _, _ = file.read_text(encoding="utf-8").partition("\n")
-        return first.rstrip("\r")
+        first, *_ = re.split(b"[\r\n]", read_sent(file, MOST_PASSPHRASE_BYTES), maxsplit=1)
+        try:
+            return first.decode()
+        except UnicodeDecodeError:
+            raise BadConfiguration("the passphrase is no text in UTF-8", field=str(file)) from None
     if not sys.stdin.isatty():
         raise click.UsageError("the keys are sealed: give --passphrase-file, or type it on a terminal")
     typed: str = click.prompt("Passphrase of the keys", hide_input=True, err=True, confirmation_prompt=twice)

@@ -46,6 +46,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert type_(line, "Customs of vn").code == 0
     Store.open(tmp_path / "vn/node.db").close()
     (tmp_path / "passphrase").write_text(PASSPHRASE + "\n")
+    (tmp_path / "random").write_bytes(b"\xff\xfe\x00" * 20)
     return type_
 
 
@@ -321,6 +322,8 @@ def test_what_a_setting_names_as_secret_is_sealed_and_what_lies_elsewhere_is_nam
         ("restore vn.halong vn", 2, "is not empty"),
         ("restore sealed.halong back", 2, "--passphrase-file"),
         ("restore sealed.halong back --passphrase-file vn/member.toml", 2, "passphrase is another"),
+        ("backup vn -o out.halong --with-keys --passphrase-file random", 2, "no text in UTF-8"),
+        ("restore sealed.halong back --passphrase-file random", 2, "no text in UTF-8"),
         ("restore vn.halong back --log kafka://h:1", 2, "--log is for a hub"),
     ],
 )
