@@ -16,12 +16,12 @@ from adapters.channels import Channel
 from adapters.channels.making import make_channel
 from adapters.channels.terms import Terms
 from adapters.channels.worker import Worker
-from adapters.client import HttpHub, pinned_context
 from adapters.configuration import NodeConfig
 from adapters.directories import Directories, Source
 from adapters.equipment import Equipment
 from adapters.feedback.reminders import SOON_DAYS, Reminders
 from adapters.health import HealthPage
+from adapters.http_hub import HttpHub, pinned_context
 from adapters.hub import Hub
 from adapters.identity import Identity
 from adapters.metrics import surroundings

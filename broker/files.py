@@ -49,7 +49,13 @@ def write_whole(path: Path, data: bytes | str, mode: int = 0o644) -> None:
 
 @contextmanager
 def written(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file to write, for its owner alone; it is at `path` once it is whole and on the disk."""
+    """Give a file to write, for its owner alone; it is at `path` once it is whole and on the disk.
+
+    Raises:
+        BadConfiguration: What stands at `path` is no plain file, and would be replaced.
+    """
+    if path.exists() and not path.is_file():
+        raise BadConfiguration("there is something that is no plain file", field=str(path))
     half = path.with_name(f".{path.name}.{os.getpid()}")
     file = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

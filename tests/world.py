@@ -312,7 +312,11 @@ class World:
         return self.ledger.size == sum((await self.log.ends(FOLLOWED)).values())
 
     async def _is_settled_by_count(self) -> bool:
+        before = await self.log.ends(FOLLOWED)
         written = await records(self.log, *FOLLOWED)
+        # Topics are read one after the other: only where nothing came meanwhile is it one moment.
+        if before != await self.log.ends(FOLLOWED):
+            return False
         sent = {
             one.key for part, here in written.items() if part.topic.startswith("notices.") for one in here
         }

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from adapters.channels import Closes
-from adapters.client import HttpHub, pinned_context
 from adapters.configuration import MEMBER_FILE, NodeConfig
+from adapters.http_hub import HttpHub, pinned_context
 from adapters.member_folder import REQUEST_FILE
 from adapters.node import Node, directory_source, load_identity, make_channels
 from adapters.stick.carrier import Carrier

@@ -6,8 +6,8 @@ import asyncio
 import re
 from pathlib import Path
 
-from adapters.client import HttpHub, pinned_context
 from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
+from adapters.http_hub import HttpHub, pinned_context
 from adapters.node import directory_source
 from adapters.status import ChannelState, Snapshot, snapshot
 from adapters.store import Store

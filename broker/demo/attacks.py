@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters.client import HttpHub, pinned_context
+from adapters.http_hub import HttpHub, pinned_context
 from broker.core.errors import HalongError, NotMember
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.model import Envelope, Header

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from statistics import median
 
-from adapters.client import HttpHub, pinned_context
+from adapters.http_hub import HttpHub, pinned_context
 from adapters.receiving.checks import prove_delivery
 from broker.core.note import LogKey
 from tests.bench.rows import Figure, Goal, Row

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from adapters.client import HttpHub, pinned_context
+from adapters.http_hub import HttpHub, pinned_context
 from broker.core import signing
 from broker.core.agreements import Context
 from broker.core.index import Index

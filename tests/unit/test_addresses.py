@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.client import HttpHub
+from adapters.http_hub import HttpHub
 from broker.core.errors import Unavailable
 from broker.core.model import Region
 from broker.core.note import LogKey
@@ -17,7 +17,7 @@ from broker.services.metrics import Metrics
 from broker.web.api import Services
 from broker.web.hub import HubServer, server_context
 from tests.served import HOST, Served, served
-from tests.unit.test_client import STREAM, answer, scripted
+from tests.unit.test_http_hub import STREAM, answer, scripted
 from tests.unit.test_web import client
 from tests.world import sighting
 

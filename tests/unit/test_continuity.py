@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.client import HttpHub, pinned_context
+from adapters.http_hub import HttpHub, pinned_context
 from adapters.receiving.checks import check_included
 from adapters.receiving.continuity import ASK_MS
 from broker.core.errors import BadProof

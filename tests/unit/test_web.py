@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.client import HttpHub, WrongHub, pinned_context
+from adapters.http_hub import HttpHub, WrongHub, pinned_context
 from broker.core.errors import NotYours, TooMany, Unavailable
 from broker.core.merkle import leaf_hash, verify_inclusion
 from broker.core.model import Delivery, Region

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.client import MAX_RETRY_AFTER_SECONDS, HttpHub, WrongHub, pinned_context
+from adapters.http_hub import MAX_RETRY_AFTER_SECONDS, HttpHub, WrongHub, pinned_context
 from broker.core.errors import BadConfiguration, NotMember, NotYours, TooMany, Unavailable, error_of
 from broker.core.keys import Algorithm, PrivateKey, spki_digest
 from broker.core.model import Region
@@ -174,7 +174,7 @@ async def test_a_hub_that_never_answers_is_given_up(tmp_path: Path) -> None:
 
 @sockets
 async def test_an_answer_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.client.MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr("adapters.http_hub.MAX_ANSWER_BYTES", 1000)
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000
     async with scripted(tmp_path, endless) as server, server.client() as hub:
         with pytest.raises(Unavailable, match="too large"):
