@@ -19,3 +19,9 @@ def restored_logging() -> Iterator[None]:
     before = structlog.get_config()
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture(autouse=True)
+def unknown_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How wide the terminal is in which somebody runs the tests changes nothing."""
+    monkeypatch.delenv("COLUMNS", raising=False)

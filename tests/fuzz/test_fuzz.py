@@ -87,6 +87,7 @@ def test_a_decoder_that_breaks_would_be_noticed() -> None:
         ("JSON Feed", b"[" * 100_000),
         ("certificate request", CSR[:60]),
     ],
+    ids=range(8),  # keys sign by chance, and names of tests are the same in every process
 )
 def test_what_was_once_a_traceback_is_a_refusal(target: str, data: bytes) -> None:
     with pytest.raises(HalongError):
