@@ -10,14 +10,37 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
-from broker.core.errors import BadProof, NotCanonical
+from broker.core.errors import BadDelivery, BadDisclosure, BadProof, NotCanonical, Refused
 from broker.core.merkle import EMPTY_ROOT, Tree, leaf_hash
-from broker.core.model import Checkpoint, Decision, Event, Leaf, Receipt, Refusal, SignedReceipt
+from broker.core.model import (
+    Checkpoint,
+    Decision,
+    Delivery,
+    DeliveryHead,
+    Envelope,
+    Event,
+    Header,
+    Leaf,
+    Receipt,
+    Refusal,
+    SignedReceipt,
+)
 from broker.core.note import LogKey
-from broker.core.records import decode, unframe
+from broker.core.records import content_digest, decode, unframe
+from broker.core.sealing import check_seals
+from broker.core.slots import slot_digest
 from broker.log import Log, Partition, Stored
-from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DECISIONS, FOLLOWED, RECEIPTS, REFUSALS
+from broker.log.topics import (
+    AUDIT_CHECKPOINTS,
+    AUDIT_LEAVES,
+    DECISIONS,
+    DIRECTORY,
+    FOLLOWED,
+    RECEIPTS,
+    REFUSALS,
+)
 from broker.services.following import Tail
 from broker.services.sequencer import entry_of
 
@@ -82,8 +105,9 @@ class _Auditor:
         self._key = key
         self._progress = progress
         self._expected: dict[Partition, dict[int, bytes]] = {}
-        self._statements: set[bytes] = set()
-        self._decided: dict[bytes, tuple[tuple[str, bytes], ...]] = {}
+        # Statements with the digests of their signatures: sent twice, one may be signed twice.
+        self._statements: dict[bytes, set[bytes]] = {}
+        self._decided: dict[bytes, tuple[bytes, tuple[tuple[str, bytes], ...]]] = {}
         self._delivered: dict[tuple[str, bytes], bool] = {}
         self._receipted: set[tuple[Event, bytes]] = set()
 
@@ -161,6 +185,8 @@ class _Auditor:
                         self._finding(_place(stored), "the record is not the one that its leaf names")
                     elif not covered and stored.offset < last:
                         self._finding(_place(stored), "the record has no leaf")
+                    if partition.topic != DIRECTORY and stored.key != entry[1:]:
+                        self._finding(_place(stored), "the record stands under another's key")
                     self.result.waiting += not covered
                     self._take(stored, entry, covered=covered)
                 read += len(found)
@@ -186,19 +212,23 @@ class _Auditor:
         try:
             if topic.startswith(INBOX):
                 member = topic.removeprefix(INBOX)
+                _check_content(unframe(Delivery, stored.value))
                 fresh = (member, entry[1:]) not in self._delivered
                 self._delivered[member, entry[1:]] = covered
                 if covered and fresh:
                     result.delivered += 1
                     result.members[member] += 1
             elif topic.startswith(NOTICES):
-                self._statements.add(entry[1:])
+                envelope = unframe(Envelope, stored.value)
+                signatures = self._statements.setdefault(entry[1:], set())
+                signatures.add(sha256(envelope.signature).digest())
+                _check_slots(envelope)
             elif topic == DECISIONS:
                 decision = unframe(Decision, stored.value)
                 if decision.statement in self._decided:
                     self._finding(_place(stored), "the statement was decided before")
                 shares = tuple((share.member, share.delivery) for share in decision.shares)
-                self._decided[decision.statement] = shares
+                self._decided[decision.statement] = decision.signature, shares
                 result.published += covered
             elif topic == REFUSALS and covered:
                 refusal = unframe(Refusal, stored.value)
@@ -210,15 +240,17 @@ class _Auditor:
                 # A node that did not hear an answer sends the same receipt again.
                 self._receipted |= said
                 result.receipts[receipt.event.name.lower()] += len(said)
-        except NotCanonical as error:
+        except Refused as error:
             self._finding(_place(stored), str(error))
 
     def compare_decisions(self) -> None:
         """Hold decisions, statements and deliveries against each other."""
         named: set[tuple[str, bytes]] = set()
-        for statement, shares in self._decided.items():
+        for statement, (signature, shares) in self._decided.items():
             if statement not in self._statements:
                 self._finding(f"statement {statement.hex()[:12]}", "decided, but nowhere stored")
+            elif signature not in self._statements[statement]:
+                self._finding(f"statement {statement.hex()[:12]}", "stored under another signature")
             for share in shares:
                 named.add(share)
                 if share not in self._delivered:
@@ -229,6 +261,22 @@ class _Auditor:
         for member, delivery in _covered(self._delivered):
             if (member, delivery) not in named:
                 self._finding(f"{INBOX}{member}", f"nothing decided the delivery {delivery.hex()[:12]}")
+
+
+def _check_content(delivery: Delivery) -> None:
+    """Let a delivery pass whose content is erased, or is what its head, which the leaf names, says."""
+    content = decode(DeliveryHead, delivery.head).content
+    if delivery.envelope is not None and content_digest(delivery.envelope) != content:
+        raise BadDelivery("the content is not the one that the head names", field="content")
+
+
+def _check_slots(envelope: Envelope) -> None:
+    """Let a statement pass that holds nothing but what its header, which the leaf names, says."""
+    header = decode(Header, envelope.header)
+    for disclosure in envelope.disclosures:
+        if slot_digest(disclosure) != header.slots[disclosure.slot]:
+            raise BadDisclosure("content that is not what was signed", field=disclosure.slot.label)
+    check_seals(header, envelope, (), complete=True, recipient=None)
 
 
 def _covered(delivered: Mapping[tuple[str, bytes], bool]) -> Iterable[tuple[str, bytes]]:

@@ -102,7 +102,7 @@ class Store:
             lock.close()
             raise
         try:
-            with refusals(path):
+            with reading(path):
                 store._prepare()
                 store._load()
         except BaseException:
@@ -133,7 +133,7 @@ class Store:
     def _open_to_read(cls, path: Path, how: str) -> Store:
         store = cls(path, _connect(path, how), None)
         try:
-            with refusals(path):
+            with reading(path):
                 store._check_format()
                 store._load()
         except BaseException:
@@ -167,7 +167,7 @@ class Store:
                     "INSERT INTO partitions (topic, number) VALUES (?, ?)",
                     [(topic.name, number) for number in range(topic.partitions)],
                 )
-        with refusals(self._path):
+        with reading(self._path):
             self._load()
 
     def write(self, writes: Sequence[Write]) -> list[list[int]]:
@@ -236,13 +236,15 @@ class Store:
         found: list[Stored] = []
         size = 0
         base = number << OFFSET_BITS
-        with refusals(self._path):
+        with reading(self._path):
             cursor = self._connection.execute(
                 "SELECT id, key, value FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
                 (base + max(start, 0), base + (1 << OFFSET_BITS), limit),
             )
             with contextlib.closing(cursor):
                 for row, key, value in cursor:
+                    if type(key) is not bytes or type(value) is not bytes:
+                        raise TypeError
                     found.append(Stored(partition, row - base, key, value))
                     size += len(value)
                     if size >= READ_BYTES:
@@ -252,13 +254,13 @@ class Store:
     def places(self, reader: str) -> dict[Partition, int]:
         """Return the place that the reader has reached in each partition where it has one."""
         partitions = {number: partition for partition, number in self.layout.ids.items()}
-        with refusals(self._path):
+        with reading(self._path):
             rows = self._connection.execute("SELECT partition, next FROM places WHERE reader = ?", (reader,))
             return {partitions[number]: place for number, place in rows}
 
     def load(self) -> Layout:
         """Look again at what the file has, and return it."""
-        with refusals(self._path):
+        with reading(self._path):
             self._load()
         return self.layout
 
@@ -273,7 +275,7 @@ class Store:
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
         self._connection = _connect(self._path, "mode=rwc")
-        with refusals(self._path):
+        with reading(self._path):
             self._tune()
             self._load()
 
@@ -384,3 +386,13 @@ def refusals(path: Path) -> Iterator[None]:
         name = getattr(error, "sqlite_errorname", type(error).__name__)
         reason = _REFUSED.get(code, f"cannot be used ({name})")
         raise LogUnavailable(f"{path} {reason}", field=str(path)) from None
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say the same of what is not as it was written: a page that was garbled may still be one to SQLite."""
+    with refusals(path):
+        try:
+            yield
+        except (LookupError, TypeError, ValueError):
+            raise BadConfiguration(f"{path} {_DAMAGED[sqlite3.SQLITE_CORRUPT]}", field=str(path)) from None

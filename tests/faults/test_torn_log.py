@@ -17,7 +17,9 @@ import pytest
 
 from broker.commands.recount import recount
 from broker.core.errors import HalongError
+from broker.core.model import Checkpoint
 from broker.core.note import LogKey
+from broker.core.records import unframe
 from broker.log import Partition, open_log
 from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, FOLLOWED
 from tests.faults import chance
@@ -80,13 +82,21 @@ DAMAGES: Sequence[tuple[str, Damage]] = [
 
 
 async def contents(folder: Path, key: LogKey) -> tuple[Contents, bool]:
-    """Return what the log holds, and whether it verifies; opening it mends what SQLite can mend."""
+    """Return what the log holds, and whether it verifies; opening it mends what SQLite can mend.
+
+    Of a checkpoint its note counts: what stands beside it are hints, under no signature.
+    """
     async with open_log(f"sqlite://{folder}/log.db") as log:
         verified = (await recount(log, key)).verified
         found = await records(log, *FOLLOWED, AUDIT_LEAVES, AUDIT_CHECKPOINTS)
-    return {
+    held: dict[Partition, Sequence[tuple[int, bytes, bytes]]] = {
         partition: [(each.offset, each.key, each.value) for each in here] for partition, here in found.items()
-    }, verified
+    }
+    checkpoints = Partition(AUDIT_CHECKPOINTS)
+    held[checkpoints] = [
+        (offset, b"", unframe(Checkpoint, value).note) for offset, _, value in held.get(checkpoints, ())
+    ]
+    return held, verified
 
 
 async def became(folder: Path, key: LogKey, whole: Contents) -> str:
