@@ -16,7 +16,8 @@ from enum import Enum
 from functools import reduce
 from typing import TypeAlias
 
-from broker.core.agreement_text import parse_agreement, warnings_of
+from broker.core.agreement_doubts import warnings_of
+from broker.core.agreement_text import parse_agreement
 from broker.core.clauses import EVERY_PARTY, PERSONAL_SLOTS, Agreement, Grant, Mode, Terms
 from broker.core.directory import Directory
 from broker.core.model import Act, Ground, Header, Obligations, Onward, Slot

@@ -78,7 +78,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """One version of an agreement; `digest` is the SHA-256 of the bytes that parties accede to."""
+    """One version of an agreement; `digest` is the SHA-256 of the bytes that parties accede to.
+
+    `wind_down_days` is what the text says, also where it names no end yet.
+    """
 
     id: str
     version: int
@@ -94,6 +97,7 @@ class Agreement:
     instrument: str | None = None
     instrument_digest: bytes | None = None
     review_due_at: int | None = None
+    wind_down_days: int = 0
 
     @property
     def name(self) -> str:

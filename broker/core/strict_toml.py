@@ -7,10 +7,12 @@ the choices; they are meant for an officer, not for a programmer.
 from __future__ import annotations
 
 import datetime
+import difflib
 import re
 import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, NoReturn, TypeVar
 
 from broker.core.errors import BadConfiguration
@@ -18,6 +20,8 @@ from broker.core.errors import BadConfiguration
 DAY = 86_400_000
 MAX_FILE_BYTES = 256 * 1024
 MAX_TEXT = 1_000
+LONGEST_WORD = 60
+"""Longer than this, what stands where a word should is no misspelling."""
 
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
@@ -31,6 +35,13 @@ class Form(NamedTuple):
     words: str
 
 
+class Problem(NamedTuple):
+    """One thing that is wrong with a file: the clause, empty for the file itself, and what is possible."""
+
+    clause: str
+    wrong: str
+
+
 class Table:
     """One table of a TOML file.
 
@@ -40,16 +51,24 @@ class Table:
         values: The parsed table.
         file: The file's name, for messages.
         clause: Where in the file the table is, empty for the file itself.
+        problems: Where `attempt` notes what is wrong instead of refusing the file at once.
     """
 
-    def __init__(self, values: Mapping[str, object], file: str, clause: str = "") -> None:
+    def __init__(
+        self,
+        values: Mapping[str, object],
+        file: str,
+        clause: str = "",
+        problems: list[Problem] | None = None,
+    ) -> None:
         self._values = values
         self._file = file
         self._clause = clause
+        self._problems = problems
         self._known: list[str] = []
 
     @classmethod
-    def parse(cls, text: bytes, file: str) -> Table:
+    def parse(cls, text: bytes, file: str, problems: list[Problem] | None = None) -> Table:
         """Return the file's outermost table.
 
         Raises:
@@ -58,7 +77,7 @@ class Table:
         if len(text) > MAX_FILE_BYTES:
             raise BadConfiguration(f"{file}: longer than {MAX_FILE_BYTES} bytes", field=file)
         try:
-            return cls(tomllib.loads(text.decode()), file)
+            return cls(tomllib.loads(text.decode()), file, problems=problems)
         except UnicodeDecodeError as error:
             message = f"{file}: not UTF-8 at byte {error.start}"
         except ValueError as error:  # TOMLDecodeError is one, and so is a number too long to be read
@@ -71,6 +90,22 @@ class Table:
         """Refuse the file because of this key."""
         place = self.place(key)
         raise BadConfiguration(f"{place}: {wrong}", field=place)
+
+    def attempt(self, read: Callable[[], T], otherwise: T) -> T:
+        """Return what `read` returns.
+
+        Where problems are noted, what it refuses is one of them, and `otherwise` stands in for it, so
+        that the next clause can be read: whoever notes problems makes no use of what was read.
+        """
+        if self._problems is None:
+            return read()
+        try:
+            return read()
+        except BadConfiguration as error:
+            place = error.field or self._file
+            clause = place.removeprefix(self._file).removeprefix(": ")
+            self._problems.append(Problem(clause, str(error).removeprefix(f"{place}: ")))
+        return otherwise
 
     def place(self, key: str) -> str:
         """Return the file and the clause, as messages name them."""
@@ -87,7 +122,7 @@ class Table:
 
     def texts(self, key: str, form: Form) -> tuple[str, ...]:
         """Return a list of strings: at least one, none twice, each of the form."""
-        return tuple(self._text(key, each, form) for each in self._list(key))
+        return self._each(key, lambda each: self._text(key, each, form))
 
     def choice(self, key: str, choices: Mapping[str, T]) -> T:
         """Return what the string stands for."""
@@ -95,7 +130,7 @@ class Table:
 
     def choices(self, key: str, choices: Mapping[str, T]) -> tuple[T, ...]:
         """Return what each of a list of strings stands for: at least one, none twice."""
-        return tuple(self._choice(key, each, choices) for each in self._list(key))
+        return self._each(key, lambda each: self._choice(key, each, choices))
 
     def integer(self, key: str, least: int, most: int) -> int:
         """Return a whole number in the range."""
@@ -139,7 +174,7 @@ class Table:
     def table(self, key: str) -> Table:
         """Return the table under this key."""
         values = self._take(key, dict, f"a table: [{key}]")
-        return Table(values, self._file, self._where(key))
+        return Table(values, self._file, self._where(key), self._problems)
 
     def tables(self, key: str) -> tuple[Table, ...]:
         """Return the tables of this name, in order; at least one."""
@@ -147,7 +182,8 @@ class Table:
         if not values or not all(isinstance(each, dict) for each in values):
             self.fail(key, f"must be one or more tables: [[{key}]]")
         return tuple(
-            Table(each, self._file, self._where(f"{key} {number}")) for number, each in enumerate(values, 1)
+            Table(each, self._file, self._where(f"{key} {number}"), self._problems)
+            for number, each in enumerate(values, 1)
         )
 
     def names(self) -> Iterable[str]:
@@ -157,10 +193,11 @@ class Table:
 
     def finish(self) -> None:
         """Refuse keys that nothing asked for."""
+        known = sorted(set(self._known))
         for key in self._values:
-            if key not in self._known:
-                possible = ", ".join(sorted(set(self._known)))
-                self.fail(key, f"there is no such clause here; possible are {possible}")
+            if key not in known:
+                wrong = f"there is no such clause here; possible are {', '.join(known)}{_meant(key, known)}"
+                self.attempt(partial(self.fail, key, wrong), None)
 
     def _where(self, key: str) -> str:
         shown = key if key.isprintable() else ascii(key)
@@ -183,6 +220,11 @@ class Table:
             self.fail(key, "lists something twice")
         return values
 
+    def _each(self, key: str, read: Callable[[object], T]) -> tuple[T, ...]:
+        read_all = [partial(read, each) for each in self._list(key)]
+        found = [self.attempt(one, None) for one in read_all]
+        return tuple(each for each in found if each is not None)
+
     def _text(self, key: str, value: object, form: Form | None) -> str:
         if not isinstance(value, str):
             self.fail(key, "must be a text in quotes")
@@ -194,8 +236,18 @@ class Table:
 
     def _choice(self, key: str, value: object, choices: Mapping[str, T]) -> T:
         if not isinstance(value, str) or value not in choices:
-            self.fail(key, f"{_shown(value)} is not possible; possible are {', '.join(choices)}")
+            possible = f"{', '.join(choices)}{_meant(value, choices)}"
+            self.fail(key, f"{_shown(value)} is not possible; possible are {possible}")
         return choices[value]
+
+
+def _meant(value: object, possible: Iterable[str]) -> str:
+    """Return which of the possible words was perhaps meant, as the end of a message."""
+    if not isinstance(value, str) or len(value) > LONGEST_WORD:
+        return ""
+    by_letters = {each.casefold().replace("_", "-"): each for each in possible}
+    near = difflib.get_close_matches(value.casefold().replace("_", "-"), by_letters, n=1, cutoff=0.7)
+    return f"; did you mean {by_letters[near[0]]}?" if near else ""
 
 
 def _control(character: str) -> bool:

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.core.agreement_doubts import doubts_of
+from broker.core.agreement_text import problems_of
 from broker.core.agreements import Agreement, Grant, Terms, parse_agreement, warnings_of
 from broker.core.clauses import Mode, OnTermination, PersonalData
 from broker.core.errors import BadConfiguration
@@ -59,6 +61,11 @@ types = ["feedback"]
 slots = ["facts"]
 """
 
+CAREFUL = TEXT.replace("review_due = 2028-01-01", "review_due = 2027-01-01").replace(
+    'slots = ["facts"]\n', 'slots = ["facts"]\nretention_days = 365\n'
+)
+"""The same without anything to be doubted."""
+
 JAN_2026 = 1_767_225_600_000
 
 
@@ -77,6 +84,7 @@ def test_every_clause_is_read() -> None:
         instrument="Treaty Series 2025, 17",
         instrument_digest=bytes(31) + b"\1",
         review_due_at=JAN_2026 + 730 * DAY,
+        wind_down_days=90,
         grants=(
             Grant(
                 giver="vn",
@@ -109,9 +117,9 @@ def test_what_is_not_said_is_the_stricter_choice() -> None:
     assert grant.terms.evidentiary_use is Onward.DENY
 
 
-def without(*starts: str) -> bytes:
+def without(*starts: str, of: str = TEXT) -> bytes:
     """The text without the lines, and the tables, that begin so."""
-    blocks = [block for block in TEXT.split("\n\n") if not block.startswith(tuple(f"[{s}" for s in starts))]
+    blocks = [block for block in of.split("\n\n") if not block.startswith(tuple(f"[{s}" for s in starts))]
     lines = "\n\n".join(blocks).split("\n")
     return "\n".join(line for line in lines if not line.startswith(starts)).encode()
 
@@ -237,20 +245,90 @@ def test_no_damage_to_a_file_ends_in_anything_but_an_agreement_or_one_refusal(da
 
 
 def test_a_grant_that_expects_what_cannot_come_back_is_warned_of() -> None:
-    one_way = TEXT.split('[[grant]]\nfrom = "*"')[0]
-    assert [warning.split(",")[0] for warning in warnings_of(parse_agreement(one_way.encode()))] == [
-        "grant 1 asks for feedback",
-        "grant 1 gives on request",
+    one_way = CAREFUL.split('[[grant]]\nfrom = "*"')[0]
+    assert [warning.split(",")[1] for warning in warnings_of(parse_agreement(one_way.encode()))] == [
+        " feedback_hours: asks for feedback",
+        " mode: gives on request",
     ]
-    assert warnings_of(parse_agreement(TEXT.encode())) == ()
+    assert warnings_of(parse_agreement(CAREFUL.encode())) == ()
 
 
 def test_personal_slots_that_will_be_withheld_are_warned_of() -> None:
-    (warning,) = warnings_of(parse_agreement(without("personal_data")))
-    assert warning.startswith("grant 1 names identifiers, persons")
+    (warning,) = warnings_of(parse_agreement(without("personal_data", of=CAREFUL)))
+    assert warning.startswith("grant 1, slots: names identifiers, persons")
 
 
-def test_warnings_are_worked_out_for_any_agreement() -> None:
+DOUBTS = [
+    # what the careful text says, what it says instead, the clause that is doubted, and words
+    ("review_due = 2027-01-01", "review_due = 2025-12-31", "review_due", "nothing to review yet"),
+    ("review_due = 2027-01-01", "review_due = 2027-06-30", "review_due", "over by then"),
+    ("from = 2026-03-01", "from = 2025-03-01", "personal_data, from", "before in_force_from"),
+    ("from = 2026-03-01", "from = 2027-06-30", "personal_data, from", "after terminated_on"),
+    ('"facts", "identifiers", "persons"]', '"facts"]\n#', "personal_data, enabled", "nothing changes"),
+    ('parties = ["jp", "vn"]', 'parties = ["jp", "nl", "vn"]', None, ""),
+    ("retention_days = 365\n", "", "grant 1, retention_days", "without limit"),
+]
+
+
+@pytest.mark.parametrize(("said", "instead", "clause", "words"), DOUBTS)
+def test_what_is_hardly_meant_is_doubted_with_its_clause(
+    said: str, instead: str, clause: str | None, words: str
+) -> None:
+    text = CAREFUL.replace(said, instead, 1).replace('seal = ["persons"]\n', "")
+    doubts = doubts_of(parse_agreement(text.encode()))
+    assert [each for each, _ in doubts] == ([] if clause is None else [clause])
+    assert all(words in wrong for _, wrong in doubts)
+
+
+def test_a_party_that_no_grant_names_and_a_grant_that_is_there_twice_are_doubted() -> None:
+    head, *grants = CAREFUL.split("[[grant]]\n")
+    twice = head.replace('["jp", "vn"]', '["jp", "nl", "vn"]') + "".join(
+        f"[[grant]]\n{each}" for each in (grants[0], grants[0])
+    )
+    doubts = doubts_of(parse_agreement(twice.encode()))
+    assert ("parties", "nl gives nothing and gets nothing: no grant names it") in doubts
+    assert ("grant 2", "says the same as grant 1") in doubts
+
+
+def test_doubts_are_worked_out_for_any_agreement() -> None:
     for seed in range(200):
         agreement = any_agreement(Random(seed), 0)
-        assert all(warning.startswith("grant ") for warning in warnings_of(agreement))
+        assert all(clause and wrong for clause, wrong in doubts_of(agreement))
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    text = (
+        TEXT.replace("version = 3", 'version = "3"')
+        .replace("nonce = ", "nonsens = ")
+        .replace("in_force_from = 2026-01-01", "in_force_from = 2027-06-30")
+        .replace('slots = ["facts", "identifiers", "persons"]', 'slots = ["fact", "identifiers", "photos"]')
+        .replace('seal = ["persons"]\n', "statusses = []\n")
+        .replace('domestic = "consent"', 'domestic = "consnet"')
+        .replace('to = "*"', 'to = "nl"')
+    )
+    problems = problems_of(text.encode(), "jp-vn.toml")
+    assert [clause for clause, _ in problems] == [
+        "version", "nonce", "terminated_on", "grant 1, slots", "grant 1, slots", "grant 1, onward, domestic",
+        "grant 1, statusses", "grant 2, to", "nonsens",
+    ]  # fmt: skip
+    said = dict(problems)
+    assert "did you mean consent?" in said["grant 1, onward, domestic"]
+    assert "did you mean statuses?" in said["grant 1, statusses"]
+    assert "possible are jp, vn, *" in said["grant 2, to"]
+
+
+@given(st.data())
+def test_problems_are_found_exactly_where_a_file_is_refused(data: st.DataObject) -> None:
+    text = TEXT
+    for _ in range(data.draw(st.integers(0, 4))):
+        row = data.draw(st.sampled_from(REFUSED))
+        text = text.replace(row[0], row[1], 1)
+    problems = problems_of(text.encode(), "file")
+    try:
+        parse_agreement(text.encode(), "file")
+    except BadConfiguration as error:
+        # The first to be refused is the first that is named, in the same words.
+        clause, wrong = problems[0]
+        assert str(error) == f"file: {clause}: {wrong}" if clause else f"file: {wrong}"  # noqa: PT017
+    else:
+        assert problems == ()
