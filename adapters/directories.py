@@ -126,7 +126,7 @@ class Directories:
             log_line.warning("directory.refused", code=error.code, field=error.field)
 
     def _keep(self, directory: Directory) -> Index:
-        index = Index(directory)
+        index = Index(directory) if self._newest is None else self._newest.updated(directory)
         self._kept[directory.version] = index
         while len(self._kept) > KEPT_VERSIONS:
             self._kept.popitem(last=False)

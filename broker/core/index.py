@@ -1,9 +1,10 @@
 """`decide` for all members at once, fast enough for every notice.
 
-Compiled once for a directory: grants by (originator, type, status), each with the members that it can
+Compiled for a directory: grants by (originator, type, status), each with the members that it can
 reach.  For a notice, only the few grants of its group are looked at; members that the same grants
-reach share one answer, and that partition is kept for the next notice of the kind.  Decides nothing of
-its own: `core.agreements` is the rule, and tests hold the two together.
+reach share one answer, and that partition is kept for the next notice of the kind.  The index of a changed
+directory takes over every group that no changed agreement is in.  Decides nothing of its own:
+`core.agreements` is the rule, and tests hold the two together.
 """
 
 from __future__ import annotations
@@ -33,11 +34,21 @@ MAX_KEPT_PARTITIONS = 256
 """Partitions kept for a group of grants; as many as there are kinds of notices, a handful in practice."""
 
 
+_Order: TypeAlias = tuple[str, int, bytes, int]
+"""Agreement, version, digest and the grant's number: the same whatever came before."""
+
+_Key: TypeAlias = tuple[str, int, bytes]
+"""Agreement, version and digest."""
+
+_Kind: TypeAlias = tuple[str, str, Status]
+"""Originator, notice type and status."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Reach:
-    """A grant as one giver uses it, and whom it reaches.  `number` is its place in the group."""
+    """A grant as one giver uses it, and whom it reaches.  `order` is its place among all grants."""
 
-    number: int
+    order: _Order
     agreement: Agreement
     grant: Grant
     receivers: frozenset[str]
@@ -71,8 +82,8 @@ class _Reach:
         return receivers
 
 
-_Applying: TypeAlias = tuple[_Reach, frozenset[Slot], frozenset[str]]
-"""A grant that applies, the slots that it gives now, and whom it reaches."""
+_Applying: TypeAlias = tuple[int, _Reach, frozenset[Slot], frozenset[str]]
+"""A grant that applies, by its number in the group, the slots that it gives now, and whom it reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +109,45 @@ class _Partition:
 class _Group:
     """The grants for one kind of notice, and the partitions that they led to."""
 
-    reaches: list[_Reach] = field(default_factory=list)
-    partitions: dict[tuple[tuple[int, frozenset[Slot]], ...], _Partition] = field(default_factory=dict)
+    reaches: tuple[_Reach, ...] = ()
+    partitions: dict[tuple[tuple[int, frozenset[Slot]], ...], _Partition] = field(
+        default_factory=dict, compare=False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """An agreement, and those of its parties that acceded to it."""
+
+    agreement: Agreement
+    members: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """What is made of a directory: of its agreements those who are bound, and all grants by kinds."""
+
+    bound: Mapping[_Key, _Bound]
+    groups: Mapping[_Kind, _Group]
 
 
 class Index:
     """The answers of `decide` on one directory, for all members at once."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, compiled: _Compiled | None = None) -> None:
         self.directory = directory
-        self._groups: dict[tuple[str, str, Status], _Group] = {}
-        for agreement in directory.agreements:
-            bound = frozenset(each for each in agreement.parties if directory.acceded(each, agreement))
-            for grant in agreement.grants:
-                self._add(agreement, grant, bound)
+        self._compiled = compiled or _compile(directory, _Compiled({}, {}))
+
+    def updated(self, directory: Directory) -> Index:
+        """Return the index of another version of the directory, made of this one as far as it is the same.
+
+        It answers as one that is made anew; this one stays as it is.
+        """
+        return Index(directory, _compile(directory, self._compiled))
+
+    def group_of(self, header: Header) -> _Group | None:
+        """Return the grants for notices of this kind: the very same ones where nothing has changed for them."""
+        return self._compiled.groups.get((header.originator, header.notice_type, header.status))
 
     def shares(self, header: Header, context: Context) -> Mapping[str, Share]:
         """Return what each member gets; who is not named gets nothing (`decide` says why)."""
@@ -122,8 +158,7 @@ class Index:
         shares: dict[str, Share] = {}
         for part in partition.parts:
             share = Share(part.slots, part.grounds, owed[part.terms])
-            for member in part.members:
-                shares[member] = share
+            shares |= dict.fromkeys(part.members, share)
         if header.addressees:
             return {member: shares[member] for member in header.addressees if member in shares}
         return shares
@@ -141,15 +176,6 @@ class Index:
             )
         )
 
-    def _add(self, agreement: Agreement, grant: Grant, bound: frozenset[str]) -> None:
-        givers = bound if grant.giver == EVERY_PARTY else bound & {grant.giver}
-        receivers = bound if grant.receiver == EVERY_PARTY else bound & {grant.receiver}
-        for giver in givers:
-            for notice_type in grant.types:
-                for status in grant.statuses:
-                    group = self._groups.setdefault((giver, notice_type, status), _Group())
-                    group.reaches.append(_Reach(len(group.reaches), agreement, grant, receivers - {giver}))
-
     def _followed(self, header: Header, context: Context) -> Iterator[tuple[str, Share]]:
         # Few members got the original: each is asked about by the rule itself.
         reached = {member for each in context.references.values() for member in each.shares}
@@ -159,24 +185,24 @@ class Index:
                 yield member, verdict
 
     def _partition_of(self, header: Header, context: Context) -> _Partition:
-        group = self._groups.get((header.originator, header.notice_type, header.status))
+        group = self.group_of(header)
         if group is None:
             return _Partition()
         at = context.at
         subjects = subject_keys(header)
         applying: list[_Applying] = []
         general = True
-        for reach in group.reaches:
+        for number, reach in enumerate(group.reaches):
             if reach.admits(header, at, subjects):
                 slots = given_slots(reach.agreement, reach.grant, at)
                 if reach.grant.mode is Mode.ON_REQUEST or reach.ended(at):
                     general = False
-                    applying.append((reach, slots, reach.receivers_of(header, context)))
+                    applying.append((number, reach, slots, reach.receivers_of(header, context)))
                 elif slots:
-                    applying.append((reach, slots, reach.receivers))
+                    applying.append((number, reach, slots, reach.receivers))
         if not general:
             return _partition(applying)
-        key = tuple((reach.number, slots) for reach, slots, _ in applying)
+        key = tuple((number, slots) for number, _, slots, _ in applying)
         partition = group.partitions.get(key)
         if partition is None:
             if len(group.partitions) >= MAX_KEPT_PARTITIONS:
@@ -185,20 +211,64 @@ class Index:
         return partition
 
 
+def _compile(directory: Directory, before: _Compiled) -> _Compiled:
+    """Put the groups in order in which a grant is that came, went or binds others than before."""
+    bound, groups = _bound(directory), dict(before.groups)
+    gone = {key for key, each in before.bound.items() if bound.get(key) != each}
+    come = {key for key, each in bound.items() if before.bound.get(key) != each}
+    added: dict[_Kind, list[_Reach]] = {}
+    for key in come:
+        for kind, reach in _reaches(key, bound[key]):
+            added.setdefault(kind, []).append(reach)
+    for kind in {kind for key in gone for kind, _ in _reaches(key, before.bound[key])} | added.keys():
+        group = groups.pop(kind, None)
+        kept = () if group is None else group.reaches
+        reaches = [each for each in kept if each.order[:3] not in gone] + added.get(kind, [])
+        if reaches:
+            groups[kind] = _Group(tuple(sorted(reaches, key=lambda each: each.order)))
+    return _Compiled(bound, groups)
+
+
+def _bound(directory: Directory) -> dict[_Key, _Bound]:
+    return {
+        (agreement.id, agreement.version, agreement.digest): _Bound(
+            agreement, frozenset(each for each in agreement.parties if directory.acceded(each, agreement))
+        )
+        for agreement in directory.agreements
+    }
+
+
+def _reaches(key: _Key, bound: _Bound) -> Iterator[tuple[_Kind, _Reach]]:
+    """Yield each grant as each of its givers uses it, by the kinds of notices that it is about."""
+    agreement, members = bound.agreement, bound.members
+    for number, grant in enumerate(agreement.grants):
+        givers = members if grant.giver == EVERY_PARTY else members & {grant.giver}
+        receivers = members if grant.receiver == EVERY_PARTY else members & {grant.receiver}
+        for giver in givers:
+            reach = _Reach((*key, number), agreement, grant, receivers - {giver})
+            if not reach.receivers:
+                continue
+            for notice_type in grant.types:
+                for status in grant.statuses:
+                    yield (giver, notice_type, status), reach
+
+
 def _partition(applying: Iterable[_Applying]) -> _Partition:
     """Return the members that are reached, those together that the same grants reach."""
-    reached: dict[str, list[tuple[_Reach, frozenset[Slot]]]] = {}
-    for reach, slots, receivers in applying:
+    reached: dict[str, list[int]] = {}
+    given: dict[int, tuple[_Reach, frozenset[Slot]]] = {}
+    for number, reach, slots, receivers in applying:
         if slots:
+            given[number] = reach, slots
             for member in receivers:
-                reached.setdefault(member, []).append((reach, slots))
+                reached.setdefault(member, []).append(number)
     by_grants: dict[tuple[int, ...], list[str]] = {}
-    for member, grants in reached.items():
-        by_grants.setdefault(tuple(reach.number for reach, _ in grants), []).append(member)
+    for member, numbers in reached.items():
+        by_grants.setdefault(tuple(numbers), []).append(member)
     terms: dict[Terms, int] = {}
     parts: dict[tuple[frozenset[Slot], frozenset[Slot], tuple[Ground, ...], int], list[str]] = {}
-    for members in by_grants.values():
-        grants = reached[members[0]]
+    for numbered, members in by_grants.items():
+        grants = [given[number] for number in numbered]
         slots = frozenset().union(*(each for _, each in grants))
         seal = frozenset().union(*(reach.grant.seal for reach, _ in grants))
         grounds = grounds_in_order(reach.agreement.ground for reach, _ in grants)

@@ -115,7 +115,6 @@ class Dispatcher:
         self._state = DispatchState(log, scratch)
         self._claims: dict[Partition, int] = {}
         self._index: Index | None = None
-        self._version = b""
         self._sleep = sleep
         self._failures = 0
 
@@ -177,8 +176,11 @@ class Dispatcher:
         return any(not self._state.knows(statement) for statement in wanted)
 
     def _index_of(self, directory: Directory) -> Index:
-        if self._index is None or self._version != directory.version:
-            self._index, self._version = Index(directory), directory.version
+        if self._index is None:
+            self._index = Index(directory)
+        elif self._index.directory.version != directory.version:
+            # Of what has changed alone, so that no delivery waits for a version.
+            self._index = self._index.updated(directory)
         return self._index
 
 

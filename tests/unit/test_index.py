@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from broker.core.agreements import Share, decide, sealed_slots
 from broker.core.clauses import EVERY_PARTY, PERSONAL_SLOTS, Agreement, Terms
+from broker.core.directory import Directory
 from broker.core.index import MAX_KEPT_PARTITIONS, Index
 from broker.core.model import Act, Slot
 from tests.cedar import Oracle
@@ -25,6 +26,7 @@ from tests.strategies import (
     any_directory,
     any_notice,
     context,
+    digest,
     directory,
     grant,
     header,
@@ -176,6 +178,57 @@ def test_the_order_of_agreements_does_not_matter(random: Random) -> None:
     assert decided(shuffled) == decided(case)
 
 
+def changed(random: Random, value: Directory) -> Directory:
+    """The directory with one thing changed that anybody might change."""
+    agreements, members = list(value.agreements), dict(value.members)
+    place = random.randrange(len(agreements)) if agreements else 0
+    member = random.choice(sorted(members))
+    match random.choice(("add", "add", "remove", "other", "terms", "leave", "accede", "member")):
+        case "remove" if agreements:
+            del agreements[place]
+        case "other" if agreements:
+            agreements[place] = any_directory(random).agreements[0]
+        case "terms" if agreements:
+            agreements[place] = replace(agreements[place], personal_data=None)
+        case "leave":
+            members[member] = replace(members[member], accessions={})
+        case "accede":
+            listed = {(each.id, each.version): each.digest for each in agreements}
+            members[member] = replace(members[member], accessions=listed)
+        case "member" if len(members) > 3:
+            del members[member]
+        case _:
+            agreements.append(any_directory(random).agreements[-1])
+    return replace(value, agreements=tuple(agreements), members=members)
+
+
+@settings(few, max_examples=15)
+@given(randoms)
+def test_an_index_that_is_updated_again_and_again_is_one_that_is_made_anew(random: Random) -> None:
+    value = any_directory(random)
+    index = Index(value)
+    for _ in range(6):
+        before, asked = index, any_notice(random, value)
+        answer = before.shares(asked.header, asked.context)
+        value = changed(random, value)
+        index = before.updated(value)
+        anew = Index(value)
+        assert (index._compiled, index.directory) == (anew._compiled, value)
+        case = any_notice(random, value) if value.agreements else replace(asked, directory=value)
+        assert index.shares(case.header, case.context) == anew.shares(case.header, case.context)
+        # The one that it was made of answers as before.
+        assert before.shares(asked.header, asked.context) == answer
+
+
+def test_what_a_changed_agreement_is_not_about_is_taken_over_as_it_is() -> None:
+    one = agreement(grant("vn", "jp"), id_="one")
+    other = agreement(grant("nl", "za", Slot.PERSONS), id_="other", parties=("nl", "za"))
+    index = Index(directory(one, other))
+    updated = index.updated(directory(one, replace(other, digest=digest("changed"))))
+    assert updated.group_of(header("vn")) is index.group_of(header("vn")) is not None
+    assert updated.group_of(header("nl")) is not index.group_of(header("nl"))
+
+
 def test_the_index_forgets_partitions_rather_than_growing() -> None:
     agreements: list[Agreement] = [
         agreement(grant("vn", "jp", subjects=frozenset({f"hs:{code:04}"})), id_=f"a-{code}")
@@ -187,7 +240,7 @@ def test_the_index_forgets_partitions_rather_than_growing() -> None:
         assert [share.grounds[0].agreement for share in index.shares(notice, context()).values()] == [
             f"a-{code}"
         ]
-    (group,) = index._groups.values()
+    (group,) = index._compiled.groups.values()
     assert len(group.partitions) <= MAX_KEPT_PARTITIONS
 
 
