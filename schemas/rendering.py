@@ -33,11 +33,15 @@ def render_page(shown: Shown, language: str = "en") -> str:
     """Return the page of a notice: HTML with both languages in it, `language` first to see."""
     order = [language, *(other for other in LANGUAGES if other != language)]
     views = [view(shown, one) for one in LANGUAGES]
-    css = _read("page.css") + _margins(views)
-    # The style is the only thing that may take effect, and is named by its digest.
+    style, policy = sealed_style(_read("page.css") + _margins(views))
+    return _template().render(views=views, first=order[0], style=style, policy=policy)
+
+
+def sealed_style(css: str) -> tuple[Markup, str]:
+    """Return our own style for a page, and the policy under which nothing but it may take effect."""
     digest = b64encode(sha256(css.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    return _template().render(views=views, first=order[0], style=Markup(css), policy=policy)  # noqa: S704  our own file
+    return Markup(css), policy  # noqa: S704  it comes out of our own files
 
 
 def text(seen: View) -> str:

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import click
 
 from broker.clock import SystemClock
+from broker.commands.asking import needed
 from broker.core.agreement_text import MEMBER
 from broker.core.directory import MemberClass
 from broker.core.model import Region
-from broker.terminal import (
-    Command,
-    Exit,
-    Group,
-    Stopped,
-    answer,
-    json_option,
-    note,
-    say,
-    style,
-    yes_option,
-)
+from broker.terminal import Command, Group, answer, json_option, note, say, style, yes_option
 
 REGIONS = [region.slug for region in Region]
 CLASSES = [each.value for each in MemberClass]
@@ -71,13 +60,13 @@ def hub(
     """Make a hub in FOLDER: its authority, its certificate, the key of its log, an empty directory."""
     from broker.commands.hub_folder import HubPlan, make_hub
 
-    network = _needed(network, "--network", "The network's name", "halong-test", yes=yes)
+    network = needed(network, "--network", "The network's name", "halong-test", yes=yes)
     if not NETWORK.fullmatch(network):
         raise click.UsageError("--network has small letters, digits, dots and hyphens")
-    listen = _needed(listen, "--listen", "Where members connect", f"0.0.0.0:{HUB_PORT}", yes=yes)
+    listen = needed(listen, "--listen", "Where members connect", f"0.0.0.0:{HUB_PORT}", yes=yes)
     host, port = _address(listen)
     name = name or (None if host in ("0.0.0.0", "::") else host)  # noqa: S104 - asked for, not bound here
-    name = _needed(name, "--name", "The name by which members reach it", None, yes=yes)
+    name = needed(name, "--name", "The name by which members reach it", None, yes=yes)
     plan = HubPlan(network=network, host=host, port=port, name=name, health_port=health_port, log=log_url)
     log_key = make_hub(folder, plan, SystemClock().now())
     if as_json:
@@ -133,13 +122,13 @@ def member(
     from adapters.member_folder import REQUEST_FILE, MemberPlan, make_member
     from broker.directory.joining import fingerprint
 
-    id_ = _needed(id_, "--id", "The member's id, such as vn", folder.name or None, yes=yes)
+    id_ = needed(id_, "--id", "The member's id, such as vn", folder.name or None, yes=yes)
     if not MEMBER.holds(id_):
         raise click.UsageError("--id has 2 to 31 small letters, digits and hyphens, a letter first")
-    name = _needed(name, "--name", "Its name in full", None, yes=yes)
+    name = needed(name, "--name", "Its name in full", None, yes=yes)
     if not regions:
         possible = ", ".join(REGIONS)
-        regions = (_needed(None, "--region", f"Its region ({possible})", "asia-pacific", yes=yes),)
+        regions = (needed(None, "--region", f"Its region ({possible})", "asia-pacific", yes=yes),)
         if regions[0] not in REGIONS:
             raise click.UsageError(f"--region is one of {possible}")
     plan = MemberPlan(
@@ -162,24 +151,6 @@ def member(
     say(f"  request to join   {path}")
     say(f"  fingerprint       {fingerprint(request)}")
     note("next: send the request to the hub's operator, and read the fingerprint to them by telephone")
-
-
-def _needed(value: str | None, option: str, question: str, default: str | None, *, yes: bool) -> str:
-    """Return the value, or ask for it; without anybody to ask, the default will do only with `--yes`."""
-    if value is not None:
-        return value
-    if yes and default is not None:
-        return default
-    if yes or not sys.stdin.isatty():
-        raise Stopped(
-            f"{option} is missing, and nobody is there to be asked",
-            code="usage",
-            where="command line",
-            next_step=f"give {option}, or run it on a terminal",
-            exit_code=Exit.USAGE,
-        )
-    found: str = click.prompt(question, default=default, err=True)
-    return found
 
 
 def _address(listen: str) -> tuple[str, int]:

@@ -1,0 +1,174 @@
+"""`halong agreement` for lawyers and officers: files alone, no hub and no node."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from broker.commands.agreement.check import line_of
+from broker.commands.agreement.new import TEMPLATES
+from broker.commands.agreement.writing import KINDS, Plan, next_version, write_agreement
+from broker.core.agreement_doubts import doubts_of
+from broker.core.agreement_text import parse_agreement, problems_of
+from broker.core.clauses import Mode
+from broker.core.errors import BadConfiguration
+from broker.core.model import Slot
+from broker.terminal import Exit
+from schemas.agreements.codes import codes_doubted
+from tests.unit.test_cli_commands import AGREEMENTS, Terminal, at
+
+__all__ = ["at"]
+
+WRONG = """\
+id = "JP VN"
+version = 1
+title = "Agreement"
+nonce = "00112233445566778899aabbccddeeff"
+parties = ["jp", "vn"]
+in_force_from = 2026-01-01
+terminated_on = 2025-01-01
+
+[[grant]]
+from = "vn"
+to = "jp"
+types = ["drug-parcel"]
+slots = ["facts"]
+
+[[grant]]
+from = "jp"
+to = "nl"
+types = ["drug-parcel"]
+slots = ["facts", "photo"]
+onward = { domestic = "perhaps" }
+statusses = ["ACTUAL"]
+"""
+
+
+def test_check_says_all_that_is_wrong_with_its_line_and_what_is_possible(at: Terminal) -> None:
+    Path("a.toml").write_text(WRONG)
+    said = at("agreement check a.toml")
+    assert said.code == Exit.FAILED
+    assert "a.toml  6 problems" in said.out
+    for line in (
+        "✗ id (line 1): 'JP VN' is not a name",
+        "✗ terminated_on (line 7): must be later than in_force_from",
+        "✗ grant 2, to (line 17): 'nl' is not possible; possible are jp, vn, *",
+        "✗ grant 2, slots (line 19): 'photo' is not possible; possible are facts, identifiers",
+        "✗ grant 2, onward, domestic (line 20): 'perhaps' is not possible; possible are deny, consent",
+        "✗ grant 2, statusses (line 21): there is no such clause here; possible are campaigns",
+    ):
+        assert line in said.out, line
+    assert "did you mean statuses?" in said.out
+    told = at("agreement check a.toml --json").json
+    assert not told["good"]
+    assert [each["line"] for each in told["files"][0]["problems"]] == [1, 7, 17, 19, 20, 21]
+
+
+def test_check_takes_several_files_and_tells_doubts_from_problems(at: Terminal) -> None:
+    good = AGREEMENTS / "jp-vn-2026.toml"
+    Path("b.toml").write_text(good.read_text().replace('"facts", "identifiers", "entities"]', '"facts"]'))
+    Path("c.toml").write_text(good.read_text().replace("retention_days = 730\n", ""))
+    assert at(f"agreement check {good}").code == Exit.HELD
+    said = at("agreement check c.toml")
+    assert said.code == Exit.HELD
+    assert "! grant 3, retention_days (line" in said.out
+    assert at("agreement check c.toml --strict").code == Exit.FAILED
+    both = at(f"agreement check {good} b.toml")
+    assert both.code == Exit.FAILED
+    assert "with other bytes: a changed text is the next version" in both.out
+    Path("d.toml").write_text("id = \nversion")
+    broken = at("agreement check d.toml")
+    assert broken.code == Exit.FAILED
+    assert "not TOML: Invalid value (at line 1, column 6)" in broken.out
+    assert at("agreement check missing.toml").code == Exit.USAGE
+
+
+def test_the_line_of_a_clause_is_found_or_left_unsaid() -> None:
+    assert line_of(WRONG, "grant 2") == 15
+    assert line_of(WRONG, "grant 3, slots") is None
+    assert line_of(WRONG, "grant 1, seal") == 9
+    assert line_of(WRONG, "review_due") is None
+    assert line_of('"id" = 1\n', "id") is None
+
+
+def test_show_reads_a_file_out_in_either_language_as_text_json_and_page(at: Terminal) -> None:
+    file = AGREEMENTS / "jp-vn-2026.toml"
+    english, vietnamese = at(f"agreement show {file}"), at(f"agreement show {file} --language vi")
+    assert english.code == vietnamese.code == Exit.HELD
+    assert "The receiver erases it after 365 days" in english.out
+    assert "Bên nhận xóa sau 365 ngày" in vietnamese.out
+    told = at(f"agreement show {file} --json --html page.html").json
+    assert told["agreement"] == "jp-vn-2026"
+    assert {"title": "Personal data", "clause": "personal_data"}.items() <= told["chapters"][2].items()
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "Bên nhận xóa sau" in page
+    assert "The receiver erases it" in page
+    assert at("agreement show nowhere.toml").code == Exit.USAGE
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_what_new_writes_always_passes_check_without_a_doubt(template: str) -> None:
+    kind = KINDS[template]
+    for seed in range(10):
+        random = Random(seed)
+        others = ("jp", "vn") if kind.pair else random.sample(("jp", "nl", "vn", "za"), random.randint(1, 4))
+        office = random.choice(("rilo-ap", "bank-1")) if kind.office else None
+
+        start = date(2026, 1, 1) + timedelta(days=random.randint(0, 2000))
+        plan = Plan(
+            kind=kind,
+            id="agreement-1",
+            title=random.choice(('Assistance "plus"', "Hỗ trợ \\ lẫn nhau", "Ärger # nicht $ {x}")),
+            parties=(*others, *([office] if office else ["un-basel"] if len(others) == 1 else [])),
+            in_force_from=start,
+            office=office,
+            campaign="demeter" if kind.campaign else None,
+            instrument=random.choice((None, "Treaty Series 2025")),
+            legal_basis=random.choice((None, "article 9")),
+            terminated_on=random.choice((None, start + timedelta(days=random.randint(2, 900)))),
+        )
+        text = write_agreement(plan).encode()
+        assert problems_of(text) == ()
+        found = parse_agreement(text)
+        assert (*doubts_of(found), *codes_doubted(found)) == ()
+        assert found.title == plan.title
+        assert found.parties == set(plan.parties)
+        personal = any(grant.slots & {Slot.PERSONS, Slot.IDENTIFIERS} for grant in found.grants)
+        assert personal is (plan.legal_basis is not None and kind.personal)
+        assert all(grant.mode is Mode.AUTOMATIC for grant in found.grants)
+
+
+def test_new_asks_or_says_what_is_missing_and_overwrites_nothing(at: Terminal) -> None:
+    assert "--template is missing" in at("agreement new").err
+    line = "agreement new --template bilateral --party jp --party vn"
+    assert "--title is missing" in at(line).err
+    assert at(line, "--title", "Assistance", "-o", "a.toml").code == Exit.HELD
+    assert at("agreement check a.toml --strict").code == Exit.HELD
+    assert "is there already" in at(line, "--title", "Assistance", "-o", "a.toml").err
+    assert "for two parties" in at(f"{line} --party nl --title A").err
+    assert "no --office" in at(f"{line} --office nl --title A").err
+    assert "not a name" in at(f"{line} --title A --id", "No name").err
+    told = at(
+        "agreement new --template campaign --campaign demeter --party jp --party vn --json --title C"
+    ).json
+    assert json.loads(at(f"agreement check {told['file']} --json").out)["good"]
+
+
+def test_the_next_version_says_the_same_with_a_fresh_nonce_and_perhaps_an_end() -> None:
+
+    for path in sorted(AGREEMENTS.glob("*.toml")):
+        text = path.read_bytes()
+        changed = next_version(text, path.name, terminated_on=date(2028, 1, 1))
+        before, found = parse_agreement(text), parse_agreement(changed.encode())
+        assert found.version == before.version + 1
+        assert found.grants == before.grants
+        assert found.terminated_at == 1_830_297_600_000
+        assert text.decode().split("nonce = ")[1][:34] not in changed
+    with pytest.raises(BadConfiguration, match="change it by hand"):
+        next_version(text.replace(b"version = 1", b'"version" = 1'), "a.toml")
+    with pytest.raises(BadConfiguration, match="later than in_force_from"):
+        next_version(text, "a.toml", terminated_on=date(2020, 1, 1))
