@@ -1,0 +1,204 @@
+"""The hub's own copy of the signed directory, the only one that grows: changes are taken, and vouched for.
+
+Decides which change may come next: its number follows, it is signed as it must be, and what it makes together
+with all the rest is a version that every reader would take, for that is what reads it before it is written.
+The hub's online key signs which files are one version and that it is the newest, and nothing else.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from tuf.api.metadata import Snapshot, Timestamp
+from tuf.api.serialization.json import CanonicalJSONSerializer
+
+from broker.core.errors import BadConfiguration, DirectoryMixed, DirectoryUnsigned
+from broker.core.keys import PublicKey, Signer
+from broker.directory.building import directory_keys, snapshot_signed, timestamp_signed
+from broker.directory.change import Change
+from broker.directory.continuity import check_follows
+from broker.directory.layout import Layout
+from broker.directory.loading import load_newest
+from broker.directory.member_file import parse_member
+from broker.directory.roles import (
+    ROOT,
+    SNAPSHOT,
+    TARGETS,
+    TIMESTAMP_NAME,
+    file_name,
+    metadata_name,
+    signature_by,
+)
+from broker.directory.shapes import File, Signature, encoded
+from broker.directory.signers import needs_of
+from broker.directory.versions import Line, Memory, Newest, Version
+
+RENEW_SNAPSHOT_MS = 60 * 86_400_000
+"""How long before its end a snapshot is made anew although nothing changed."""
+
+
+class Repository:
+    """The directory at the hub.
+
+    Args:
+        path: The folder, laid out as `layout` says; made when the first version is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._layout = Layout(path)
+        self._memory = Memory()
+
+    @property
+    def files(self) -> Layout:
+        """All files, by name."""
+        return self._layout
+
+    def first_root(self) -> bytes | None:
+        """Return the first root, or None where there is no directory yet."""
+        return self._layout.get(metadata_name(ROOT, 1))
+
+    def newest(self) -> Newest | None:
+        """Return the version that is in force, or None where there is none yet.
+
+        Raises:
+            UnfitDirectory: What lies there is no version that a reader would take.
+        """
+        root = self.first_root()
+        if root is None or TIMESTAMP_NAME not in self._layout:
+            return None
+        return load_newest(self._layout, root, memory=self._memory)
+
+    def take(self, changes: Sequence[Change], online: Signer, at: int) -> Newest:
+        """Put changes into force, all of them together or none, and return the version that they make.
+
+        Args:
+            changes: One for each role; those that need each other come together.
+            online: The hub's key for snapshot and timestamp.
+            at: Now.
+
+        Raises:
+            BadConfiguration: A change is not the next of its role.
+            UnfitDirectory: What they make is no version that a reader would take.
+        """
+        with self._alone():
+            before = self.newest()
+            added = self._files_of(changes, None if before is None else before.version)
+            return self._publish(before, added, online, at)
+
+    def renew(self, online: Signer, at: int) -> Newest:
+        """Vouch for the version in force for another day, and return it.
+
+        The snapshot is made anew, too, if it ends soon or was signed by a key that the root no longer names.
+
+        Raises:
+            BadConfiguration: There is no version yet, or the key is not the one that the root names.
+        """
+        with self._alone():
+            before = self.newest()
+            if before is None:
+                raise BadConfiguration("there is no directory yet", field="directory")
+            if at >= before.version.expires_at - RENEW_SNAPSHOT_MS:
+                return self._publish(before, {}, online, at)
+            line = self._line_of_snapshot(before.version)
+            return self._stamp(before, {}, line, online, at)
+
+    def _files_of(self, changes: Sequence[Change], before: Version | None) -> dict[str, bytes]:
+        added: dict[str, bytes] = {}
+        if len({each.role for each in changes}) != len(changes):
+            raise BadConfiguration("two changes of one role", field="change")
+        for change in changes:
+            line = None if before is None else before.lines.get(change.role)
+            wanted = 1 if line is None else line.number + 1
+            if change.number != wanted:
+                raise BadConfiguration(
+                    f"{change.role}: the next is number {wanted}, this is {change.number}", field=change.role
+                )
+            needs = needs_of(change, before, changes)
+            for need in needs:
+                if need.missing:
+                    raise DirectoryUnsigned(
+                        f"{change.role}: {need.missing} more of {need.whose} must sign", field=change.role
+                    )
+            added |= {file_name(digest): text for digest, text in change.files.items()}
+            keys = [key for need in needs for key in need.keys] + list(self._own_keys(change, added))
+            added[metadata_name(change.role, change.number)] = change.metadata(list(dict.fromkeys(keys)))
+        return added
+
+    def _own_keys(self, change: Change, added: Mapping[str, bytes]) -> tuple[PublicKey, ...]:
+        """Return the keys that a member's entry lists: its role may bear the signatures of all of them."""
+        entry = change.entry_digest
+        if entry is None:
+            return ()
+        text = _Over(added, self._layout).get(file_name(entry))
+        return () if text is None else directory_keys(parse_member(text, change.role))
+
+    def _publish(self, before: Newest | None, added: dict[str, bytes], online: Signer, at: int) -> Newest:
+        lines = {} if before is None else dict(before.version.lines)
+        for name, data in added.items():
+            folder, _, file = name.partition("/")
+            if folder == "metadata":
+                order, role, _ = file.split(".")
+                lines[role] = Line(int(order), sha256(data).hexdigest(), len(data))
+        if ROOT not in lines or TARGETS not in lines:
+            raise BadConfiguration("the first version needs a root and targets", field="change")
+        # Numbers go on after everything that lies there, also what a crash left without a timestamp.
+        number = max([0, *self._layout.numbers(SNAPSHOT)]) + 1
+        data = _signed(snapshot_signed(number, lines, at), online)
+        added[metadata_name(SNAPSHOT, number)] = data
+        return self._stamp(before, added, Line(number, sha256(data).hexdigest(), len(data)), online, at)
+
+    def _stamp(
+        self, before: Newest | None, added: dict[str, bytes], snapshot: Line, online: Signer, at: int
+    ) -> Newest:
+        number = 1 if before is None else before.number + 1
+        added[TIMESTAMP_NAME] = _signed(timestamp_signed(number, snapshot, at), online)
+        for name in added:
+            if name != TIMESTAMP_NAME and self._layout.get(name, added[name]) != added[name]:
+                raise DirectoryMixed(f"{name}: is there with other contents", field=name)
+        files = _Over(added, self._layout)
+        root = files[metadata_name(ROOT, 1)]
+        # What every reader would look at, before anything is written.
+        newest = load_newest(files, root, memory=self._memory)
+        if before is not None:
+            check_follows(before.version, newest.version)
+        self._layout.add(added)
+        return newest
+
+    def _line_of_snapshot(self, version: Version) -> Line:
+        data = self._layout[metadata_name(SNAPSHOT, version.number)]
+        return Line(version.number, sha256(data).hexdigest(), len(data))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others out, the command line and the running hub alike."""
+        self._layout.path.mkdir(parents=True, exist_ok=True)
+        with (self._layout.path / ".lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+class _Over(Mapping[str, bytes]):
+    """Files that are not written yet, over those that are."""
+
+    def __init__(self, added: Mapping[str, bytes], below: Mapping[str, bytes]) -> None:
+        self._added = added
+        self._below = below
+
+    def __getitem__(self, name: str) -> bytes:
+        return self._added[name] if name in self._added else self._below[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**dict.fromkeys(self._below), **self._added})
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+def _signed(signed: Snapshot | Timestamp, online: Signer) -> bytes:
+    payload = CanonicalJSONSerializer().serialize(signed)
+    signature = Signature(keyid=online.public.id.hex(), sig=signature_by(online, payload))
+    return encoded(File(signed=signed.to_dict(), signatures=[signature]))
