@@ -259,6 +259,58 @@ class BadConfiguration(Refused):
     code = "bad-configuration"
 
 
+class UnfitDirectory(BadConfiguration):
+    """A version of the signed directory that is not taken; each way to be unfit has a code of its own."""
+
+
+class DirectoryMalformed(UnfitDirectory):
+    """A file of the directory, or a delegation in one, is not of the one form that is accepted."""
+
+    code = "directory-malformed"
+
+
+class DirectoryUnsigned(UnfitDirectory):
+    """A role is not signed by as many of its keys as it must be, or bears another's signature."""
+
+    code = "directory-unsigned"
+
+
+class DirectoryMixed(UnfitDirectory):
+    """Files that do not belong to one version: one is missing, or is not the one that the snapshot names."""
+
+    code = "directory-mixed"
+
+
+class DirectoryRolledBack(UnfitDirectory):
+    """Something is older than what was seen before, or was seen before and is gone."""
+
+    code = "directory-rolled-back"
+
+
+class DirectoryEquivocation(UnfitDirectory):
+    """Two contents under one number."""
+
+    code = "directory-equivocation"
+
+
+class DirectoryExpired(UnfitDirectory):
+    """The version is no longer vouched for: it may be one that somebody froze."""
+
+    code = "directory-expired"
+
+
+class DirectoryPin(UnfitDirectory):
+    """The secretariat's file names other keys for this member than its own."""
+
+    code = "directory-pin"
+
+
+class DirectoryWithheld(UnfitDirectory):
+    """The directory has not what this member signed last for itself."""
+
+    code = "directory-withheld"
+
+
 # --- sticks ---------------------------------------------------------------------------------------
 
 
