@@ -28,7 +28,7 @@ from broker.core.agreements import (
 )
 from broker.core.clauses import EVERY_PARTY, Agreement, Grant, Mode, Terms
 from broker.core.directory import Directory
-from broker.core.model import Ground, Header, Slot, Status
+from broker.core.model import Act, Ground, Header, Slot, Status
 
 MAX_KEPT_PARTITIONS = 256
 """Partitions kept for a group of grants; as many as there are kinds of notices, a handful in practice."""
@@ -70,6 +70,10 @@ class _Reach:
         """Say whether the agreement is over, if perhaps not wound down."""
         return self.agreement.terminated_at is not None and at >= self.agreement.terminated_at
 
+    def winds_down(self, at: int) -> bool:
+        """Say whether the agreement goes on with open cases alone."""
+        return self.ended(at) and (self.agreement.wound_down_at or at) > at
+
     def receivers_of(self, header: Header, context: Context) -> frozenset[str]:
         """Return whom the grant reaches by the clauses that look at references, too."""
         receivers = self.receivers
@@ -103,6 +107,7 @@ class _Partition:
 
     parts: tuple[_Part, ...] = ()
     terms: tuple[Terms, ...] = ()
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +151,18 @@ class Index:
         return Index(directory, _compile(directory, self._compiled))
 
     def group_of(self, header: Header) -> _Group | None:
-        """Return the grants for notices of this kind: the very same ones where nothing has changed for them."""
+        """Return the grants for notices of this kind: the very same where nothing has changed for them."""
         return self._compiled.groups.get((header.originator, header.notice_type, header.status))
+
+    def looks_back(self, header: Header, at: int) -> bool:
+        """Say whether the answer for a notice may depend on what it refers to."""
+        if not header.references or header.act in FOLLOWING_ACTS:
+            return bool(header.references)
+        group = self.group_of(header)
+        return group is not None and any(
+            reach.winds_down(at) or (reach.grant.mode is Mode.ON_REQUEST and header.act is Act.ANSWER)
+            for reach in group.reaches
+        )
 
     def shares(self, header: Header, context: Context) -> Mapping[str, Share]:
         """Return what each member gets; who is not named gets nothing (`decide` says why)."""
@@ -162,6 +177,11 @@ class Index:
         if header.addressees:
             return {member: shares[member] for member in header.addressees if member in shares}
         return shares
+
+    def members_of(self, header: Header, context: Context) -> tuple[str, ...]:
+        """Return who gets anything of a notice that follows none: what `shares` names, but sooner."""
+        members = self._partition_of(header, context).members
+        return tuple(each for each in members if each in header.addressees) if header.addressees else members
 
     def sealed_slots(self, header: Header, context: Context) -> frozenset[Slot]:
         """Return the slots that must be sealed, as `core.agreements.sealed_slots` does."""
@@ -276,7 +296,9 @@ def _partition(applying: Iterable[_Applying]) -> _Partition:
         what = (slots, seal & slots, grounds, terms.setdefault(strictest, len(terms)))
         parts.setdefault(what, []).extend(members)
     return _Partition(
-        tuple(_Part(tuple(sorted(members)), *what) for what, members in parts.items()), tuple(terms)
+        tuple(_Part(tuple(sorted(members)), *what) for what, members in parts.items()),
+        tuple(terms),
+        tuple(sorted(reached)),
     )
 
 

@@ -17,7 +17,7 @@ from importlib.resources import files
 from typing import Any, TypeVar
 
 from broker.core import model
-from broker.core.avro_types import Mismatch, read_bytes, write_long
+from broker.core.avro_types import Mismatch, read_bytes, read_long, write_long
 from broker.core.codec import Codec, confluent_id, schema_digest
 from broker.core.errors import NotCanonical
 from broker.core.model import (
@@ -181,6 +181,39 @@ def unframed(cls: type, value: bytes) -> bytes:
 def class_of(value: bytes) -> type | None:
     """Return the class of the record in a topic's value, or None if it begins as none of ours."""
     return _OF_PREFIX.get(value[:5])
+
+
+# What a decision says about which statement, and when: behind the prefix and a salt stand four digests.
+_STATEMENT = slice(5 + 16, 5 + 16 + 32)
+_DECIDED_AT = 5 + 16 + 4 * 32
+
+
+def decided(value: bytes) -> tuple[bytes, int]:
+    """Return the statement of the decision in a topic's value, and `decided_at`; no more of it is read.
+
+    Raises:
+        NotCanonical: It is no decision.
+    """
+    try:
+        if class_of(value) is Decision:
+            return value[_STATEMENT], read_long(value, _DECIDED_AT)[0]
+    except (Mismatch, IndexError):
+        pass
+    raise NotCanonical("not a topic's value of a decision")
+
+
+def header_of(value: bytes) -> Header:
+    """Return the header of the envelope in a topic's value; nothing else of it is read.
+
+    Raises:
+        NotCanonical: It is no envelope, or the header is not in its one encoding.
+    """
+    try:
+        if class_of(value) is Envelope:
+            return decode(Header, read_bytes(value, 5)[0])
+    except (Mismatch, IndexError):
+        pass
+    raise NotCanonical("not a topic's value of an envelope")
 
 
 # --- identities ---------------------------------------------------------------------------------------

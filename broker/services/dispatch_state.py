@@ -299,6 +299,11 @@ def statement_of(key: bytes) -> bytes | None:
     return bytes.fromhex(key[len(STATEMENT) :].decode()) if key.startswith(STATEMENT) else None
 
 
+def read_reference(statement: bytes, value: bytes) -> Reference:
+    """Return what the state record of a statement says about it, as decisions look at it."""
+    return reference_of(statement, _ADMITTED.decode(value))
+
+
 def state_of(statements: Mapping[bytes, bytes], lanes: Mapping[LaneKey, int]) -> Iterator[Record]:
     """Yield the state of a dispatcher that admitted just these statements, and brought its lanes so far.
 
