@@ -38,7 +38,16 @@ from broker.core.records import (
     statement_id,
 )
 from broker.core.redaction import redact
-from broker.core.wire import Feed, FeedItem, Inclusion, Outcome, Outcomes, StatementStatus, StreamPosition
+from broker.core.wire import (
+    Covering,
+    Feed,
+    FeedItem,
+    Inclusion,
+    Outcome,
+    Outcomes,
+    StatementStatus,
+    StreamPosition,
+)
 from tests.world import World, sighting
 
 
@@ -72,6 +81,9 @@ class EvilHub:
         self.references: dict[bytes, Reference] = {}
         self.note: bytes | str | None = "honest"
         self.size: int | None = None
+        self.signed_at: int | None = None
+        self.timeless = False
+        self.covered: list[tuple[int, int] | Covering] = []
         self.decision: dict[str, Any] = {}
         self.status: dict[str, Any] = {}
         self.shares: tuple[DecisionShare, ...] | None = None
@@ -148,7 +160,20 @@ class EvilHub:
             assert not isinstance(self.note, str)
             return self.note
         size = self.tree.size if self.size is None else self.size
-        return self.signer.sign_checkpoint(size, self.tree.root(size))
+        at = self.world.clock.now() if self.signed_at is None else self.signed_at
+        return self.signer.sign_checkpoint(size, self.tree.root(size), None if self.timeless else at)
+
+    def coverings(self) -> list[Covering]:
+        """Return the earlier checkpoints that go along: sizes and times, or whatever it was told."""
+        return [
+            Covering(
+                self.signer.sign_checkpoint(each[0], self.tree.root(each[0]), each[1]),
+                self.tree.consistency_path(each[0], self.tree.size),
+            )
+            if isinstance(each, tuple)
+            else each
+            for each in self.covered
+        ]
 
     async def feed(self, after: int, limit: int, wait: float) -> Feed:
         shown = []
@@ -156,7 +181,7 @@ class EvilHub:
             if item.place >= after:
                 path = item.path or self.tree.inclusion_path(item.index)
                 shown.append(FeedItem(item.place, item.delivery, item.index, path))
-        return Feed(shown[:limit], after + len(shown), 0, self.checkpoint_note())
+        return Feed(shown[:limit], after + len(shown), 0, self.checkpoint_note(), self.coverings())
 
     async def publish(self, envelopes: Sequence[bytes]) -> Outcomes:
         results = []

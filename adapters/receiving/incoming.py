@@ -205,6 +205,16 @@ class Incoming:
         row = self._store.row("SELECT root FROM checkpoints WHERE size = ?", size)
         return None if row is None else row[0]
 
+    def notes_around(self, size: int) -> tuple[tuple[int, bytes] | None, tuple[int, bytes] | None]:
+        """Return size and note of the nearest checkpoints that were seen: not above `size`, and not below."""
+        below = self._store.row(
+            "SELECT size, note FROM checkpoints WHERE size <= ? ORDER BY size DESC LIMIT 1", size
+        )
+        above = self._store.row(
+            "SELECT size, note FROM checkpoints WHERE size >= ? ORDER BY size LIMIT 1", size
+        )
+        return below, above
+
     def see(self, source: str, head: TreeHead, note: bytes, at: int) -> None:
         """Remember a checkpoint that was found good, before anything that it proves is used."""
         with self._store.write():

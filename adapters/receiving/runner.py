@@ -26,10 +26,21 @@ from adapters.receiving.checks import (
 from adapters.receiving.continuity import Continuity
 from adapters.receiving.incoming import Taken
 from adapters.receiving.opening import Opening
+from adapters.receiving.times import Times, check_times
 from broker.core.agreements import Reference
-from broker.core.errors import BadDelivery, BadProof, HalongError, NotAgreed, Refused, TooMany, Unavailable
+from broker.core.errors import (
+    BadDelivery,
+    BadProof,
+    HalongError,
+    NotAgreed,
+    Refused,
+    TooMany,
+    Unavailable,
+    Untimely,
+)
 from broker.core.model import Delivery, Header
 from broker.core.records import encode
+from broker.core.timely import check_timely
 from broker.core.wire import Feed
 from broker.telemetry import logger_of
 
@@ -130,6 +141,7 @@ class Runner:
             feed.checkpoint, self._log_key, self._incoming.last_seen("feed"), self._incoming.root_at
         )
         assert feed.checkpoint is not None
+        times = check_times(feed.checkpoint, tree, feed.covered, self._log_key, self._incoming)
         await self._continuity.check(tree, used=bool(feed.items))
         if tree != self._incoming.last_seen("feed"):
             self._incoming.see("feed", tree, feed.checkpoint, now)
@@ -143,7 +155,7 @@ class Runner:
                 proven = prove_delivery(item, tree)
                 # A repeat is harmless, and no gap: it was done with.
                 if proven.id not in taken and not self._incoming.knows(proven.id):
-                    taken[proven.id] = await self._judge(proven, taken)
+                    taken[proven.id] = await self._judge(proven, times, taken)
                 place = max(place, item.place + 1)
             except HalongError as error:
                 stopped = error
@@ -157,7 +169,7 @@ class Runner:
             raise Unavailable("the feed repeats itself", field="place")
         return bool(feed.items)
 
-    async def _judge(self, proven: Proven, before: Mapping[bytes, Taken]) -> Taken:
+    async def _judge(self, proven: Proven, times: Times, before: Mapping[bytes, Taken]) -> Taken:
         """Return how a proven delivery ends: in the channels' queue, recorded alone, or in quarantine.
 
         Raises:
@@ -179,7 +191,9 @@ class Runner:
 
         try:
             check_ours(proven, self._member, next_in_lane)
-        except BadDelivery as error:
+            # Keys and agreements are judged at its time, so that comes first.
+            check_timely(proven.head.decided_at, times.covered(proven.item.index, proven.head.decided_at))
+        except (BadDelivery, Untimely) as error:
             return self._quarantine(proven, error)
         # What is wrong with our own directory is not the delivery's fault: it waits.
         index = await self._directories.at(proven.head.directory)

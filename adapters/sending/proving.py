@@ -13,9 +13,10 @@ from enum import Enum, auto
 from adapters.directories import DirectoryUnknown
 from adapters.equipment import Equipment
 from adapters.receiving.checks import Confirmed, check_checkpoint, check_statement, compare_decision
+from adapters.receiving.times import check_when_decided
 from adapters.sending.alignment import Alignment
 from adapters.sending.outgoing import RENUMBER, SIGN_AGAIN, Statement, code_to_keep
-from broker.core.errors import BadProof, NotCanonical, Unavailable
+from broker.core.errors import BadProof, NotCanonical, Unavailable, Untimely
 from broker.core.model import Envelope, Header, Region
 from broker.core.note import TreeHead
 from broker.core.records import decode
@@ -136,8 +137,9 @@ class Proving:
                 tree = check_checkpoint(status.checkpoint, self._log_key, last, self._incoming.root_at)
             envelope = decode(Envelope, statement.envelope)
             decision = check_statement(status, envelope, statement.key, tree)
+            check_when_decided(status, decision, tree, self._log_key, self._incoming)
             index = await self._directories.at(decision.directory)
-        except (BadProof, NotCanonical) as error:
+        except (BadProof, NotCanonical, Untimely) as error:
             self._alarms.sound("proof.bad", error.code, statement.id.hex())
             return Became.STUCK
         except DirectoryUnknown as error:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from adapters.equipment import Equipment
 from adapters.receiving.checks import check_checkpoint, check_statement
+from adapters.receiving.times import check_when_decided
 from adapters.sending.outgoing import Statement
 from adapters.sending.signing import Signing
-from broker.core.errors import BadProof, NotCanonical
+from broker.core.errors import BadProof, NotCanonical, Untimely
 from broker.core.model import Envelope, Region
 from broker.core.records import decode
 from broker.core.wire import StatementStatus
@@ -68,8 +69,10 @@ class Recovery:
                 self._incoming.root_at,
             )
             # The bytes of the signature are not held any more; the decision is about this very statement.
-            check_statement(status, decode(Envelope, statement.envelope), statement.key, tree, sent=False)
-        except (BadProof, NotCanonical) as error:
+            envelope = decode(Envelope, statement.envelope)
+            decision = check_statement(status, envelope, statement.key, tree, sent=False)
+            check_when_decided(status, decision, tree, self._log_key, self._incoming)
+        except (BadProof, NotCanonical, Untimely) as error:
             self._alarms.sound("proof.bad", error.code, statement.id.hex())
             return False
         assert status.decision is not None

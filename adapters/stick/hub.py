@@ -121,7 +121,7 @@ class StickHub:
         feed = self._feed.feed
         items = [item for item in feed.items if item.place >= after]
         more = max(len(items) - limit, 0)
-        return Feed(items[:limit], max(after, feed.next), feed.behind + more, feed.checkpoint)
+        return Feed(items[:limit], max(after, feed.next), feed.behind + more, feed.checkpoint, feed.covered)
 
     async def consistency(self, old: int, new: int) -> None:
         """Tell nothing: a stick carries the trees that the hub showed to whoever wrote it."""

@@ -87,7 +87,10 @@ def as_object(counted: Recount) -> dict[str, object]:
         "members": dict(sorted(counted.members.items())),
         "refusals": dict(sorted(counted.refusals.items())),
         "receipts": dict(sorted(counted.receipts.items())),
-        "findings": [{"where": finding.where, "what": finding.what} for finding in counted.findings],
+        "findings": [
+            {"where": finding.where, "what": finding.what, "code": finding.code}
+            for finding in counted.findings
+        ],
     }
 
 
@@ -112,7 +115,8 @@ def _show(counted: Recount, log_key: str, seconds: float) -> None:
     say(f"  root        {counted.root.hex()}")
     say(f"  log key     {log_key}")
     for finding in counted.findings[:SHOWN_FINDINGS]:
-        say(f"  {style('✗', fg='red')} {finding.where}: {finding.what}")
+        code = f" ({finding.code})" if finding.code is not None else ""
+        say(f"  {style('✗', fg='red')} {finding.where}: {finding.what}{code}")
 
 
 def _each(counts: dict[str, int]) -> str:

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import NamedTuple
 
-from broker.core.errors import BadDelivery, BadDisclosure, BadProof, NotCanonical, Refused
+from broker.core.errors import BadDelivery, BadDisclosure, BadProof, HalongError, NotCanonical, Refused
 from broker.core.merkle import EMPTY_ROOT, Tree, leaf_hash
 from broker.core.model import (
     Checkpoint,
@@ -31,6 +32,7 @@ from broker.core.note import LogKey
 from broker.core.records import content_digest, decode, unframe
 from broker.core.sealing import check_seals
 from broker.core.slots import slot_digest
+from broker.core.timely import check_timely
 from broker.log import Log, Partition, Stored
 from broker.log.topics import (
     AUDIT_CHECKPOINTS,
@@ -54,10 +56,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that does not fit: where it stands, and what is wrong with it."""
+    """Something that does not fit: where it stands, what is wrong with it, and the code if it has one."""
 
     where: str
     what: str
+    code: str | None = None
 
 
 @dataclass(slots=True)
@@ -98,6 +101,14 @@ async def recount(log: Log, key: LogKey, progress: Progress = lambda _read, _of:
     return auditor.result
 
 
+class Signed(NamedTuple):
+    """A checkpoint as the log's key signed it, and when."""
+
+    size: int
+    root: bytes
+    signed_at: int
+
+
 class _Auditor:
     def __init__(self, log: Log, key: LogKey, progress: Progress) -> None:
         self.result = Recount()
@@ -110,58 +121,71 @@ class _Auditor:
         self._decided: dict[bytes, tuple[bytes, tuple[tuple[str, bytes], ...]]] = {}
         self._delivered: dict[tuple[str, bytes], bool] = {}
         self._receipted: set[tuple[Event, bytes]] = set()
+        # When the log signed the first checkpoint over a decision, by the decision's offset.
+        self._taken_in: dict[int, int] = {}
 
-    def _finding(self, where: str, what: str) -> None:
+    def _finding(self, where: str, what: str | HalongError) -> None:
         if len(self.result.findings) < FINDINGS_KEPT:
-            self.result.findings.append(Finding(where, what))
+            code = what.code if isinstance(what, HalongError) else None
+            self.result.findings.append(Finding(where, str(what), code))
 
     async def _read(self, partition: Partition) -> list[Stored]:
         end = (await self._log.ends([partition.topic])).get(partition, 0)
         return [stored async for found in Tail(self._log, partition).more(end) for stored in found]
 
-    async def read_checkpoints(self) -> Sequence[tuple[int, bytes]]:
-        """Return size and root of every checkpoint that the log's key signed, in order."""
-        signed: list[tuple[int, bytes]] = []
+    async def read_checkpoints(self) -> Sequence[Signed]:
+        """Return every checkpoint that the log's key signed, in order."""
+        signed: list[Signed] = []
         for stored in await self._read(Partition(AUDIT_CHECKPOINTS)):
             where = f"{AUDIT_CHECKPOINTS} at {stored.offset}"
             try:
                 checkpoint = unframe(Checkpoint, stored.value)
                 size, root = self._key.open_checkpoint(checkpoint.note)
+                signed_at = self._key.signed_at(checkpoint.note)
             except (NotCanonical, BadProof) as error:
-                self._finding(where, str(error))
+                self._finding(where, error)
                 continue
             if (size, root) != (checkpoint.size, checkpoint.root):
                 self._finding(where, "the signed note says another size or root than the record")
-            if signed and size < signed[-1][0]:
+            if signed_at != checkpoint.signed_at // 1000 * 1000:
+                self._finding(where, "the signed note says another time than the record")
+            if signed and size < signed[-1].size:
                 self._finding(where, "the tree shrank")
-            signed.append((size, root))
+            if signed and signed_at < signed[-1].signed_at:
+                self._finding(where, "the log's time went back")
+            signed.append(Signed(size, root, signed_at))
         return signed
 
-    async def read_leaves(self, signed: Sequence[tuple[int, bytes]]) -> None:
+    async def read_leaves(self, signed: Sequence[Signed]) -> None:
         """Build the tree again, and hold every signed root against it."""
         tree = Tree()
+        first = 0
         for stored in await self._read(Partition(AUDIT_LEAVES)):
             try:
                 leaf = unframe(Leaf, stored.value)
             except NotCanonical as error:
-                self._finding(f"{AUDIT_LEAVES} at {stored.offset}", str(error))
+                self._finding(f"{AUDIT_LEAVES} at {stored.offset}", error)
                 return
             if leaf.index != tree.size:
                 self._finding(f"leaf {leaf.index}", f"stands where leaf {tree.size} should")
-            if signed and tree.size < signed[-1][0]:
+            if signed and tree.size < signed[-1].size:
+                while first < len(signed) - 1 and signed[first].size <= tree.size:
+                    first += 1
+                if leaf.topic == DECISIONS:
+                    self._taken_in[leaf.offset] = signed[first].signed_at
                 places = self._expected.setdefault(Partition(leaf.topic, leaf.partition), {})
                 if leaf.offset in places:
                     self._finding(f"leaf {leaf.index}", "its record has a leaf already")
                 places[leaf.offset] = leaf.entry
             tree.append(leaf_hash(leaf.entry))
         self.result.checkpoints = len(signed)
-        for size, root in signed:
+        for size, root, _ in signed:
             if size > tree.size:
                 self._finding(f"checkpoint of {size}", f"only {tree.size} leaves are stored")
             elif tree.root(size) != root:
                 self._finding(f"checkpoint of {size}", "the stored leaves have another root")
         if signed:
-            self.result.leaves, self.result.root = signed[-1]
+            self.result.leaves, self.result.root, _ = signed[-1]
 
     async def read_records(self) -> None:
         """Hold every record against its leaf, and count."""
@@ -177,7 +201,7 @@ class _Auditor:
                     try:
                         entry = entry_of(stored)
                     except NotCanonical as error:
-                        self._finding(_place(stored), str(error))
+                        self._finding(_place(stored), error)
                         continue
                     seen[stored.offset] = entry
                     covered = stored.offset in expected
@@ -230,6 +254,8 @@ class _Auditor:
                 shares = tuple((share.member, share.delivery) for share in decision.shares)
                 self._decided[decision.statement] = decision.signature, shares
                 result.published += covered
+                if covered:
+                    check_timely(decision.decided_at, self._taken_in[stored.offset])
             elif topic == REFUSALS and covered:
                 refusal = unframe(Refusal, stored.value)
                 result.refused += refusal.count
@@ -241,7 +267,7 @@ class _Auditor:
                 self._receipted |= said
                 result.receipts[receipt.event.name.lower()] += len(said)
         except Refused as error:
-            self._finding(_place(stored), str(error))
+            self._finding(_place(stored), error)
 
     def compare_decisions(self) -> None:
         """Hold decisions, statements and deliveries against each other."""

@@ -238,6 +238,12 @@ class BadProof(Refused):
     code = "bad-proof"
 
 
+class Untimely(Refused):
+    """A decision bears a time at which the log did not take it in: it may be dated back, or forward."""
+
+    code = "untimely"
+
+
 class LaneGap(Refused):
     """A lane's sequence has a hole or a repeat: a delivery was dropped, added or moved."""
 

@@ -1,11 +1,14 @@
 """Checkpoints of the transparency log: C2SP signed notes with an Ed25519 signature.
 
 Decides whether a note is a checkpoint of the log whose key is pinned, and what size and root it
-then states.  Leaves to others whether that root continues an earlier one (`merkle`), and the
-witnesses' cosignatures, whose lines are kept and passed over, as the specification demands.
+then states; and when the log says that it signed it, which is a second line by the same key, a
+timestamped cosignature of the log's own.  Leaves to others whether root and time continue earlier ones
+(`merkle`, `adapters.receiving.times`), and the witnesses' cosignatures, whose lines are kept and passed
+over, as the specification demands.
 
-Sources: c2sp.org/signed-note v1.0.0, c2sp.org/tlog-checkpoint.  Stricter than these where they
-leave a choice: base64 in its one encoding, no extension lines, origin equal to the key's name.
+Sources: c2sp.org/signed-note v1.0.0, c2sp.org/tlog-checkpoint, c2sp.org/tlog-cosignature v1.0.0.  Stricter
+than these where they leave a choice: base64 in its one encoding, no extension lines, origin equal to the
+key's name.
 """
 
 from __future__ import annotations
@@ -25,6 +28,10 @@ MAX_NOTE_BYTES = 256 * 1024
 MAX_SIGNATURES = 64
 
 ED25519_TYPE = b"\x01"
+COSIGNATURE_TYPE = b"\x04"
+TIME_BYTES = 8
+SIGNATURE_BYTES = 64
+MOST_SECONDS = 253_402_300_799
 KEY_ID_BYTES = 4
 SIGNATURE_PREFIX = "\N{EM DASH} "
 
@@ -83,6 +90,11 @@ class LogKey:
         return sha256(self.name.encode() + b"\n" + ED25519_TYPE + self.public.raw).digest()[:KEY_ID_BYTES]
 
     @property
+    def time_id(self) -> bytes:
+        """The same four bytes for what the key signs together with a time: another type, another id."""
+        return sha256(self.name.encode() + b"\n" + COSIGNATURE_TYPE + self.public.raw).digest()[:KEY_ID_BYTES]
+
+    @property
     def vkey(self) -> str:
         """The key as text, as `parse` and other implementations read it."""
         return f"{self.name}+{self.key_id.hex()}+{b64encode(ED25519_TYPE + self.public.raw).decode()}"
@@ -118,6 +130,28 @@ class LogKey:
             raise BadProof("the empty tree has another root", field="checkpoint")
         return TreeHead(size, root)
 
+    def signed_at(self, note: bytes) -> int:
+        """Return when this log says that it signed a checkpoint: UTC milliseconds, full seconds.
+
+        The log's word and no more: nobody else has to have seen the checkpoint by then.
+
+        Raises:
+            BadProof: The note bears no time of this log, more than one, or one that its key did not sign.
+        """
+        text, signatures = _split_note(note)
+        # 1. The log says one time: of two, each could be shown to whom it suits.
+        mine = [signature for name, id_, signature in signatures if (name, id_) == (self.name, self.time_id)]
+        if len(mine) != 1:
+            raise BadProof("the checkpoint does not bear one time of the log", field="checkpoint")
+        seconds, signature = int.from_bytes(mine[0][:TIME_BYTES]), mine[0][TIME_BYTES:]
+        # 2. It is a time that records can have.
+        if len(signature) != SIGNATURE_BYTES or not 0 < seconds <= MOST_SECONDS:
+            raise BadProof("the checkpoint's time is not in its form", field="checkpoint")
+        # 3. The log's key signed it together with the very text of the checkpoint.
+        if not self.public.verify(signature, _timed(seconds, text)):
+            raise BadProof("the log's signature does not cover the checkpoint's time", field="checkpoint")
+        return seconds * 1000
+
 
 class LogSigner:
     """Signs the checkpoints of one log.
@@ -138,8 +172,8 @@ class LogSigner:
         """The public key as text, which members pin."""
         return self.key.vkey
 
-    def sign_checkpoint(self, size: int, root: bytes) -> bytes:
-        """Return the signed note for a tree of `size` leaves with `root`.
+    def sign_checkpoint(self, size: int, root: bytes, at: int | None = None) -> bytes:
+        """Return the signed note for a tree of `size` leaves with `root`, with the time `at` if there is one.
 
         Signing two roots that do not continue one another is what witnesses exist to catch: the
         caller signs only what is committed, in growing sizes.
@@ -148,7 +182,17 @@ class LogSigner:
             raise ValueError("a checkpoint has a size and a root of 32 bytes")
         text = f"{self.key.name}\n{size}\n{b64encode(root).decode()}\n".encode()
         signature = b64encode(self.key.key_id + self._signer.sign(text)).decode()
-        return text + f"\n{SIGNATURE_PREFIX}{self.key.name} {signature}\n".encode()
+        lines = f"\n{SIGNATURE_PREFIX}{self.key.name} {signature}\n"
+        if at is not None:
+            seconds = at // 1000
+            timed = seconds.to_bytes(TIME_BYTES) + self._signer.sign(_timed(seconds, text))
+            lines += f"{SIGNATURE_PREFIX}{self.key.name} {b64encode(self.key.time_id + timed).decode()}\n"
+        return text + lines.encode()
+
+
+def _timed(seconds: int, text: bytes) -> bytes:
+    """Return what is signed of a checkpoint together with a time."""
+    return b"cosignature/v1\ntime %d\n" % seconds + text
 
 
 def _split_note(note: bytes) -> tuple[bytes, list[tuple[str, bytes, bytes]]]:

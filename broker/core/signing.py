@@ -158,6 +158,27 @@ def key_named(signature: bytes, candidates: Sequence[MemberKey]) -> MemberKey | 
     return None
 
 
+def check_countersigned(signature: bytes, keyring: Keyring, member: str, at: int) -> None:
+    """Let a signature pass whose countersignature is by a key that counts, or need not be there.
+
+    It is not verified again: whoever took the statement did, and every receiver will.
+
+    Raises:
+        NotCanonical: The signature is not deterministic CBOR.
+        BadSignature: It is of another form, or the countersignature is missing or by no key that counts.
+    """
+    second = parse_signature(signature).countersignature
+    # 1. It is there where it must be.
+    if second is None and keyring.pq_required(member, at):
+        raise BadSignature("the countersignature is missing", field="signature")
+    # 2. Where it is there, it is by a key of the member's that counts.
+    if second is not None and not any(
+        _countersigner_protected(one.public) == second.protected
+        for one in keyring.countersign_keys(member, at)
+    ):
+        raise BadSignature("the countersignature's key does not count", field="signature")
+
+
 def to_be_signed(header: bytes, signature: bytes) -> bytes:
     """Return the bytes that the first signature covers, for other programs to verify.
 

@@ -52,6 +52,16 @@ class Inclusion(Wire, frozen=True):
     path: list[bytes]
 
 
+class Covering(Wire, frozen=True):
+    """An earlier checkpoint (a signed note), and how the answer's checkpoint continues it (RFC 9162).
+
+    It bears the time at which the log took something in, where the answer's own checkpoint came much later.
+    """
+
+    note: bytes
+    path: list[bytes]
+
+
 class StreamPosition(Wire, frozen=True):
     """GET /v1/streams/<region>/<stream>: the last admitted statement of one's own stream."""
 
@@ -63,7 +73,8 @@ class StatementStatus(Wire, frozen=True):
     """GET /v1/statements/<id>: how far one's own statement has come.
 
     `decision` is the encoded record; `refused` the dispatcher's code.  The inclusions are there once
-    a published checkpoint (`checkpoint`, a signed note) covers them.
+    a published checkpoint (`checkpoint`, a signed note) covers them; `covered` is the first that covered the
+    decision, if that is long ago.
     """
 
     statement: str
@@ -77,6 +88,7 @@ class StatementStatus(Wire, frozen=True):
     statement_inclusion: Inclusion | None = None
     decision_inclusion: Inclusion | None = None
     checkpoint: bytes | None = None
+    covered: Covering | None = None
     last: StreamPosition | None = None
 
 
@@ -105,13 +117,15 @@ class Feed(Wire, frozen=True):
     """GET /v1/feed?after=<place>&limit=<n>&wait=<seconds>: what comes after `after`.
 
     `checkpoint` is a signed note, absent only before the first one; `next` is the place to ask from;
-    `behind` how many more deliveries are ready.
+    `behind` how many more deliveries are ready.  `covered` has, for items that the log took in long before
+    this checkpoint, the checkpoints that covered them then.
     """
 
     items: list[FeedItem]
     next: int
     behind: int = 0
     checkpoint: bytes | None = None
+    covered: list[Covering] = []
 
 
 class Consistency(Wire, frozen=True):

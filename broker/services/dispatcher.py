@@ -47,13 +47,14 @@ from broker.core.records import (
     unframe,
 )
 from broker.core.redaction import redact
-from broker.core.signing import key_named
+from broker.core.signing import check_countersigned, key_named
 from broker.log import Batch, Log, LogUnavailable, Partition, Record, Stored
 from broker.log.scratch import Scratch
 from broker.log.topics import DECISIONS, PARTITIONS_PER_REGION, REFUSALS, inbox_topic, notices_topic
 from broker.services.current import CurrentDirectory
 from broker.services.dispatch_state import Change, DispatchState, stream_key
 from broker.services.following import batches
+from broker.services.log_time import LogTime, Uncovered
 from broker.services.metrics import Metrics
 from broker.telemetry import logger_of
 
@@ -110,7 +111,7 @@ class Dispatcher:
     ) -> None:
         self._log = log
         self._directory = directory
-        self._clock = clock
+        self._time = LogTime(log, clock)
         self._metrics = metrics
         self._state = DispatchState(log, scratch)
         self._claims: dict[Partition, int] = {}
@@ -131,6 +132,12 @@ class Dispatcher:
 
     async def _dispatch(self, batch: Batch) -> None:
         partition = batch.records[0].partition
+        try:
+            at = await self._time.now()
+        except Uncovered as error:
+            log_line.warning("dispatcher.waits", code=error.code, field=error.field)
+            await self._pause()
+            return
         # What another owner decided, or what we did not hear the end of, is in the log by now.
         if self._claims.get(partition) != batch.claim:
             await self._state.refresh()
@@ -141,7 +148,7 @@ class Dispatcher:
         ruling = Ruling(
             directory=self._directory.value,
             index=self._index_of(self._directory.value),
-            at=self._clock.now(),
+            at=at,
             change=Change(self._state),
             metrics=self._metrics,
         )
@@ -155,13 +162,18 @@ class Dispatcher:
             log_line.warning(
                 "batch.in-doubt", code=error.code, topic=partition.topic, partition=partition.number
             )
-            # The batch comes again at once, and the disk may be full for hours.
-            await self._sleep(min(FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 16), LONGEST_PAUSE_SECONDS))
-            self._failures += 1
+            await self._pause()
             return
         self._failures = 0
+        if ruling.decided:
+            self._time.decided(at)
         self._state.take(ruling.change)
         ruling.count()
+
+    async def _pause(self) -> None:
+        """Wait a while: the batch comes again at once, and the disk may be full for hours."""
+        await self._sleep(min(FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 16), LONGEST_PAUSE_SECONDS))
+        self._failures += 1
 
     def _take(self, stored: Stored) -> Taken:
         try:
@@ -213,6 +225,11 @@ class Ruling:
         self._refused: list[tuple[Header, bytes, Refused]] = []
         self._duplicates = 0
 
+    @property
+    def decided(self) -> bool:
+        """Say whether any notice was admitted."""
+        return bool(self._admitted)
+
     def rule(self, taken: Taken) -> Iterator[Record]:
         """Yield the records that a notice leads to; none if it is a duplicate."""
         if self.change.knows(taken.statement):
@@ -234,6 +251,7 @@ class Ruling:
             Stale: The number is not above the last.
             OutOfOrder: It does not go on from the last statement.
             UnknownKey: The key counted when the gateway looked, and does not any more.
+            BadSignature: The countersignature is missing, or its key does not count any more.
         """
         header = taken.header
         stream = stream_key(header)
@@ -252,6 +270,8 @@ class Ruling:
         key = key_named(taken.envelope.signature, candidates)
         if key is None:
             raise UnknownKey("the key does not count any more", field="signature")
+        # 5. So it does the countersignature, which may be asked for since the gateway looked.
+        check_countersigned(taken.envelope.signature, self._directory, header.originator, self._at)
         return key
 
     def _admit(self, taken: Taken, key: MemberKey) -> Iterator[Record]:

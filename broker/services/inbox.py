@@ -80,8 +80,9 @@ class Inbox:
         taken = taken[: len(items)]
         if taken:
             await self._note(member, [stored.key for stored in taken])
+        covered = await self._ledger.coverings([each.index for each in items], checkpoint)
         next_place = taken[-1].offset + 1 if taken else after
-        return Feed(items, next_place, ready - len(items), checkpoint.note)
+        return Feed(items, next_place, ready - len(items), checkpoint.note, covered)
 
     async def _take(self, partition: Partition, start: int, count: int) -> list[Stored]:
         taken: list[Stored] = []

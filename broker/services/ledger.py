@@ -12,18 +12,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from broker.core.errors import NotCanonical
 from broker.core.merkle import Tree, leaf_hash
 from broker.core.model import Checkpoint, Leaf
 from broker.core.records import unframe
-from broker.core.wire import Inclusion
+from broker.core.wire import Covering, Inclusion
 from broker.log import Log, LogUnavailable, Partition
 from broker.log.scratch import Numbers, Scratch
 from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DECISIONS, DISPATCH_STATE, RECEIPTS, REFUSALS
-from broker.services.following import Tail
+from broker.services.coverings import Coverings
+from broker.services.following import Place, Tail, read_places
 from broker.services.metrics import Metrics
 from broker.services.pace import Pace
 from broker.services.statements import Statements
@@ -69,6 +70,7 @@ class Ledger:
         self._places: dict[Partition, _Places] = {}
         self._published: Checkpoint | None = None
         self._advanced = asyncio.Event()
+        self._coverings = Coverings(scratch)
         self.caught_up = asyncio.Event()
         self.pace = Pace(metrics, scratch, lambda delivery: self.statements.is_receipted(delivery))
         self.statements = Statements(log, self, self.pace, scratch)
@@ -92,6 +94,30 @@ class Ledger:
     def consistency(self, old: int, new: int) -> list[bytes] | None:
         """Return the path from the tree of `old` leaves to that of `new`, None if that is not published."""
         return self._tree.consistency_path(old, new) if 0 < old <= new <= self.size else None
+
+    def covering(self, index: int) -> tuple[Place, int] | None:
+        """Return place and size of the first checkpoint over a leaf, if the published one is much later."""
+        published = self._published
+        found = self._coverings.beside([index], published) if published is not None else ()
+        return ((self._checkpoints.partition, found[0].offset), found[0].size) if found else None
+
+    def as_covering(self, value: bytes, size: int, to: int) -> Covering:
+        """Return a checkpoint's record as it goes along with an answer under a checkpoint of `to` leaves."""
+        return Covering(unframe(Checkpoint, value).note, self._tree.consistency_path(size, to))
+
+    async def coverings(self, indexes: Iterable[int], checkpoint: Checkpoint) -> list[Covering]:
+        """Return the checkpoints that first covered leaves, as far as `checkpoint` came much later.
+
+        Raises:
+            LogUnavailable: The log did not answer.
+        """
+        chosen = self._coverings.beside(indexes, checkpoint)
+        places = [(self._checkpoints.partition, each.offset) for each in chosen]
+        values = await read_places(self._log, places)
+        return [
+            self.as_covering(values[place], each.size, checkpoint.size)
+            for place, each in zip(places, chosen, strict=True)
+        ]
 
     def leaf_of(self, partition: Partition, offset: int) -> int:
         """Return the index of a record's leaf, -1 while it has none."""
@@ -182,7 +208,8 @@ class Ledger:
 
     def _publish(self) -> None:
         newest = None
-        for checkpoint in self._ready():
+        for offset, checkpoint in self._ready():
+            self._coverings.add(offset, checkpoint)
             if checkpoint.size > max(self.size, newest.size if newest is not None else 0):
                 newest = checkpoint
         if newest is not None:
@@ -210,6 +237,6 @@ class Ledger:
                 signed_at = checkpoint.signed_at if self.caught_up.is_set() else None
                 self.pace.covered(decisions.offsets[covered - 1], signed_at)
 
-    def _ready(self) -> Iterator[Checkpoint]:
+    def _ready(self) -> Iterator[tuple[int, Checkpoint]]:
         while self._pending and self._pending[0][1].size <= self._tree.size:
-            yield self._pending.popleft()[1]
+            yield self._pending.popleft()

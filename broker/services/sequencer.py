@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
+from broker.aside import Aside
 from broker.clock import Clock
 from broker.core.errors import NotCanonical
 from broker.core.merkle import Frontier, leaf_hash
@@ -50,6 +52,7 @@ class Sequencer:
         clock: Gives `signed_at`.
         metrics: Where leaves and checkpoints are counted.
         patience: How many seconds a record may wait for its leaf while another leads.
+        aside: Where the signer is called, if it may block.
     """
 
     def __init__(
@@ -60,8 +63,10 @@ class Sequencer:
         metrics: Metrics,
         *,
         patience: float = PATIENCE_SECONDS,
+        aside: Aside | None = None,
     ) -> None:
         self._log = log
+        self._aside = aside
         self._signer = signer
         self._clock = clock
         self._metrics = metrics
@@ -71,6 +76,7 @@ class Sequencer:
         self._places: dict[Partition, int] = {}
         self._moved: set[Partition] = set()
         self._signed = 0
+        self._signed_at = 0
         self._claim: int | None = None
         self._patience = patience
         self._stands_by = False
@@ -84,6 +90,7 @@ class Sequencer:
 
         Raises:
             LogUnavailable: The log did not answer; run again.
+            KeyUnavailable: The token with the log's key does not sign now; run again.
             NotCanonical: A record cannot be read, or has a leaf already: the log's places were lost.
         """
         self._stands_by = self._stands_by or await self._was_replaced()
@@ -219,7 +226,7 @@ class Sequencer:
             self._add([leaf for leaf in leaves if leaf.index >= self._tree.size])
 
     async def _find_signed(self) -> None:
-        """Find the size that was signed last; what moved since then is said again."""
+        """Find size and time that were signed last; what moved since then is said again."""
         end = (await self._log.ends([AUDIT_CHECKPOINTS])).get(CHECKPOINTS, 0)
         back = 1
         found: Sequence[Stored] = []
@@ -227,7 +234,8 @@ class Sequencer:
         while not found and back < 2 * end:
             found = await self._log.read(CHECKPOINTS, max(0, end - back), back)
             back *= 8
-        self._signed = unframe(Checkpoint, found[-1].value).size if found else 0
+        last = unframe(Checkpoint, found[-1].value) if found else None
+        self._signed, self._signed_at = (last.size, last.signed_at) if last is not None else (0, 0)
 
     async def _sign(self) -> None:
         """Sign the leaves that are committed, if there are more than were signed."""
@@ -235,11 +243,14 @@ class Sequencer:
         if size <= self._signed:
             return
         root = self._tree.root()
+        # The time of the log never goes back, whatever is done to the clock: members would take it for a lie.
+        signed_at = max(self._clock.now(), self._signed_at)
+        sign = partial(self._signer.sign_checkpoint, size, root, signed_at)
         checkpoint = Checkpoint(
             size=size,
             root=root,
-            note=self._signer.sign_checkpoint(size, root),
-            signed_at=self._clock.now(),
+            note=sign() if self._aside is None else await self._aside.call(sign),
+            signed_at=signed_at,
             positions=tuple(
                 TopicPosition(partition.topic, partition.number, self._places[partition])
                 for partition in sorted(self._moved)
@@ -247,7 +258,7 @@ class Sequencer:
         )
         # As the one that leads: one who slept before this must not put an older checkpoint behind later ones.
         await self._log.append_as(READER, [Record(CHECKPOINTS, b"%d" % size, frame(checkpoint))])
-        self._signed = size
+        self._signed, self._signed_at = size, signed_at
         self._moved.clear()
         self._metrics.checkpoints.inc()
         log_line.info("checkpoint.signed", size=size)

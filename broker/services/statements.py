@@ -28,7 +28,7 @@ from broker.core.model import (
     Station,
 )
 from broker.core.records import decode, unframe, unframed
-from broker.core.wire import Inclusion, StatementStatus, StreamPosition
+from broker.core.wire import Covering, Inclusion, StatementStatus, StreamPosition
 from broker.log import Log, Partition
 from broker.log.scratch import Scratch
 from broker.log.topics import DECISIONS, DISPATCH_STATE, RECEIPTS, REFUSALS
@@ -75,6 +75,14 @@ class Published(Protocol):
 
     def inclusion(self, index: int, size: int) -> Inclusion | None:
         """Return the path of a leaf."""
+        ...
+
+    def covering(self, index: int) -> tuple[Place, int] | None:
+        """Return place and size of the first checkpoint over a leaf, if the one that counts is much later."""
+        ...
+
+    def as_covering(self, value: bytes, size: int, to: int) -> Covering:
+        """Return a checkpoint's record as it goes along with an answer."""
         ...
 
     def leaf_of(self, partition: Partition, offset: int) -> int:
@@ -155,14 +163,21 @@ class Statements:
         known = [self._find(statement) for statement in statements]
         places = {self._place(each) for each in known if each.leaf != NONE}
         places |= {(self._decisions.partition, each.decision) for each in known if each.decision != NONE}
+        coverings = [self._covering(each) for each in known]
+        places |= {each[0] for each in coverings if each is not None}
         values = await read_places(self._log, places)
         return [
-            self._status(member, statement, each, values)
-            for statement, each in zip(statements, known, strict=True)
+            self._status(member, statement, each, covering, values)
+            for statement, each, covering in zip(statements, known, coverings, strict=True)
         ]
 
     def _status(
-        self, member: str, statement: bytes, known: Known, values: Mapping[Place, bytes]
+        self,
+        member: str,
+        statement: bytes,
+        known: Known,
+        covering: tuple[Place, int] | None,
+        values: Mapping[Place, bytes],
     ) -> StatementStatus | NotYours:
         if known.leaf == NONE:
             return StatementStatus(statement.hex(), "", durable=False, decided=False)
@@ -177,6 +192,9 @@ class Statements:
             decision_inclusion = self._published.inclusion(self._published.leaf_of(*place), size)
             decision = unframed(Decision, values[place])
         refused = known.refused if decision is None else None
+        covered = None
+        if covering is not None and decision_inclusion is not None:
+            covered = self._published.as_covering(values[covering[0]], covering[1], size)
         return StatementStatus(
             statement=statement.hex(),
             reference=header.reference,
@@ -189,8 +207,15 @@ class Statements:
             statement_inclusion=self._published.inclusion(known.leaf, size),
             decision_inclusion=decision_inclusion,
             checkpoint=checkpoint.note if checkpoint is not None else None,
+            covered=covered,
             last=self.stream(member, header.region, header.stream) if refused is not None else None,
         )
+
+    def _covering(self, known: Known) -> tuple[Place, int] | None:
+        if known.decision == NONE:
+            return None
+        index = self._published.leaf_of(self._decisions.partition, known.decision)
+        return None if index < 0 else self._published.covering(index)
 
     def _place(self, known: Known) -> Place:
         return self._partitions[known.partition], known.offset

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.receiving.times import MOST_COVERED
 from broker.core.catalogue import NoticeType
 from broker.core.errors import Refused, Unavailable
 from broker.core.keys import Algorithm, PrivateKey, new_salt
@@ -26,10 +27,11 @@ from broker.core.model import (
     Slot,
     Tlp,
 )
-from broker.core.note import LogSigner
+from broker.core.note import MOST_SECONDS, LogSigner
 from broker.core.records import decode, encode
 from broker.core.slots import disclose, slot_digest
-from broker.core.wire import FeedItem, Inclusion
+from broker.core.timely import COVERED_WITHIN_MS
+from broker.core.wire import Covering, FeedItem, Inclusion
 from tests.evil_hub import EvilHub, disclosed, sample
 from tests.nodes import TestNode
 from tests.world import DAY, NETWORK, NOW, SIGHTING, Content, World
@@ -148,6 +150,20 @@ def brings_a_notice_from_another_network(hub: EvilHub) -> None:
 
 def backdates_to_before_the_key(hub: EvilHub) -> None:
     hub.deliver(notice(hub), decided_at=NOW - 2 * DAY)
+    hub.covered = [(1, NOW - 2 * DAY)]
+
+
+def dates_a_decision_back(hub: EvilHub) -> None:
+    hub.deliver(notice(hub), decided_at=NOW - COVERED_WITHIN_MS - 1000)
+
+
+def dates_a_decision_forward(hub: EvilHub) -> None:
+    hub.deliver(notice(hub), decided_at=NOW + COVERED_WITHIN_MS + 1)
+
+
+def dates_a_decision_back_beyond_an_earlier_checkpoint(hub: EvilHub) -> None:
+    hub.deliver(notice(hub), decided_at=NOW - DAY)
+    hub.covered = [(1, NOW - DAY + COVERED_WITHIN_MS + 1000)]
 
 
 def speaks_for_a_member_that_is_none(hub: EvilHub) -> None:
@@ -281,6 +297,59 @@ def shows_a_garbled_checkpoint(hub: EvilHub) -> None:
     hub.note = b"\xff" * 100
 
 
+def shows_a_checkpoint_without_a_time(hub: EvilHub) -> None:
+    honest(hub)
+    hub.note = hub.signer.sign_checkpoint(1, hub.tree.root())
+
+
+def shows_a_checkpoint_of_two_times(hub: EvilHub) -> None:
+    honest(hub)
+    notes = [hub.signer.sign_checkpoint(1, hub.tree.root(), at) for at in (NOW, NOW - DAY)]
+    hub.note = notes[0] + notes[1].splitlines(keepends=True)[-1]
+
+
+def shows_a_time_that_was_signed_for_another_tree(hub: EvilHub) -> None:
+    honest(hub, 2)
+    notes = [hub.signer.sign_checkpoint(size, hub.tree.root(size), NOW) for size in (1, 2)]
+    hub.note = notes[1].rpartition("— ".encode())[0] + notes[0].splitlines(keepends=True)[-1]
+
+
+def shows_a_time_beyond_all_times(hub: EvilHub) -> None:
+    honest(hub)
+    hub.signed_at = (MOST_SECONDS + 1) * 1000
+
+
+def lets_the_time_go_back(hub: EvilHub) -> None:
+    honest(hub, 2)
+    hub.covered = [(1, NOW + DAY)]
+
+
+def brings_an_earlier_checkpoint_of_another_key(hub: EvilHub) -> None:
+    honest(hub, 2)
+    other = LogSigner(f"{NETWORK}/log", PrivateKey.generate(Algorithm.ED25519))
+    note = other.sign_checkpoint(1, hub.tree.root(1), NOW)
+    hub.covered = [Covering(note, hub.tree.consistency_path(1, 2))]
+
+
+def brings_an_earlier_checkpoint_of_another_tree(hub: EvilHub) -> None:
+    honest(hub, 2)
+    note = hub.signer.sign_checkpoint(1, b"x" * 32, NOW)
+    hub.covered = [Covering(note, hub.tree.consistency_path(1, 2))]
+
+
+def brings_an_earlier_checkpoint_that_is_later(hub: EvilHub) -> None:
+    honest(hub, 2)
+    hub.size = 1
+    hub.items = hub.items[:1]
+    hub.covered = [Covering(hub.signer.sign_checkpoint(2, hub.tree.root(2), NOW), [])]
+
+
+def brings_more_earlier_checkpoints_than_there_can_be(hub: EvilHub) -> None:
+    honest(hub, 2)
+    hub.covered = [(1, NOW)]
+    hub.covered = list(hub.coverings() * (MOST_COVERED + 1))
+
+
 def sends_bytes_that_are_no_delivery(hub: EvilHub) -> None:
     hub.deliver(notice(hub), extra=b"\0")
 
@@ -325,6 +394,9 @@ ROWS = (
     it("bad-signature", "quarantine", signs_in_the_originators_name),
     it("bad-signature", "quarantine", brings_a_notice_from_another_network),
     it("unknown-key", "quarantine", backdates_to_before_the_key),
+    it("untimely", "quarantine", dates_a_decision_back),
+    it("untimely", "quarantine", dates_a_decision_forward),
+    it("untimely", "quarantine", dates_a_decision_back_beyond_an_earlier_checkpoint),
     it("unknown-key", "quarantine", speaks_for_a_member_that_is_none),
     it("bad-delivery", "quarantine", makes_up_a_lane),
     it("bad-delivery", "quarantine", climbs_out_of_the_folder_by_a_lane),
@@ -348,6 +420,15 @@ ROWS = (
     it("bad-proof", "stopped", shows_a_checkpoint_of_another_key),
     it("bad-proof", "stopped", shows_a_checkpoint_of_another_log),
     it("bad-proof", "stopped", shows_a_garbled_checkpoint),
+    it("bad-proof", "stopped", shows_a_checkpoint_without_a_time),
+    it("bad-proof", "stopped", shows_a_checkpoint_of_two_times),
+    it("bad-proof", "stopped", shows_a_time_that_was_signed_for_another_tree),
+    it("bad-proof", "stopped", shows_a_time_beyond_all_times),
+    it("bad-proof", "stopped", lets_the_time_go_back),
+    it("bad-proof", "stopped", brings_an_earlier_checkpoint_of_another_key),
+    it("bad-proof", "stopped", brings_an_earlier_checkpoint_of_another_tree),
+    it("bad-proof", "stopped", brings_an_earlier_checkpoint_that_is_later),
+    it("bad-proof", "stopped", brings_more_earlier_checkpoints_than_there_can_be),
     it("not-canonical", "stopped", sends_bytes_that_are_no_delivery),
     it("not-canonical", "stopped", sends_a_head_that_is_none),
     it("bad-proof", "stopped", counts_beyond_all_numbers),
@@ -457,6 +538,36 @@ async def test_a_log_that_is_another_at_the_same_size_is_noticed(tmp_path: Path)
     assert await follow(node) == "bad-proof"
 
 
+async def test_a_time_that_goes_back_from_what_was_shown_is_noticed(tmp_path: Path) -> None:
+    """Whoever has shown a checkpoint of today takes nothing in with yesterday's date any more."""
+    hub, node = make(tmp_path, "jp")
+    honest(hub, 3)
+    assert await follow(node) is None
+    for back in (1000, DAY):
+        hub.items = hub.items[:3]
+        hub.deliver(notice(hub), decided_at=NOW - back, sequence=4)
+        hub.signed_at = NOW - back
+        assert await follow(node) == "bad-proof"
+    hub.signed_at = None
+    # Nor is there an earlier checkpoint that is later than what was shown of a larger tree.
+    hub.covered = [(2, NOW + 1000)]
+    assert await follow(node) == "bad-proof"
+    # One of another tree at a size that was seen is not looked at for its time.
+    hub.covered = [Covering(hub.signer.sign_checkpoint(3, b"x" * 32, NOW), [])]
+    assert await follow(node) == "bad-proof"
+    assert node.incoming.counts() == {"delivered": 3}
+
+
+async def test_what_the_log_took_in_long_ago_comes_with_the_checkpoint_of_then(tmp_path: Path) -> None:
+    hub, node = make(tmp_path, "jp")
+    honest(hub, 2)
+    hub.world.clock.move(DAY)
+    honest(hub, 1)
+    hub.covered = [(2, NOW + 5000)]
+    assert await follow(node) is None
+    assert node.incoming.counts() == {"delivered": 3}
+
+
 async def test_the_feed_goes_on_where_it_stood_when_the_hub_tells_the_truth_again(tmp_path: Path) -> None:
     hub, node = make(tmp_path, "jp")
     honest(hub, 3)
@@ -504,6 +615,14 @@ def a_checkpoint_of_another_key(hub: EvilHub) -> None:
     hub.signer = LogSigner(f"{NETWORK}/log", PrivateKey.generate(Algorithm.ED25519))
 
 
+def a_decision_that_is_dated_back(hub: EvilHub) -> None:
+    hub.decision["decided_at"] = NOW - COVERED_WITHIN_MS - 1000
+
+
+def a_decision_under_a_checkpoint_without_a_time(hub: EvilHub) -> None:
+    hub.timeless = True
+
+
 def a_decision_that_is_none(hub: EvilHub) -> None:
     hub.status["decision"] = b"\xff"
 
@@ -517,6 +636,8 @@ DECISION_ROWS = (
     Row("there is no checkpoint for the decision", "bad-proof", "unproven", no_checkpoint_for_it),
     Row("there is no decision", "bad-proof", "unproven", no_decision_in_it),
     Row("the decision's checkpoint is of another key", "bad-proof", "unproven", a_checkpoint_of_another_key),
+    Row("the decision is dated back", "untimely", "unproven", a_decision_that_is_dated_back),
+    Row("its checkpoint has no time", "bad-proof", "unproven", a_decision_under_a_checkpoint_without_a_time),
     Row("the decision is none", "not-canonical", "unproven", a_decision_that_is_none),
 )
 
@@ -531,7 +652,7 @@ async def test_a_lie_about_our_statement_is_no_proof_and_holds_up_no_other(tmp_p
     assert node.states() == [("accepted", None)]
     assert node.alarms() == [("proof.bad", row.code)]
 
-    hub.decision, hub.status, hub.signer = {}, {}, hub.world.log_signer
+    hub.decision, hub.status, hub.signer, hub.timeless = {}, {}, hub.world.log_signer, False
     node.enqueue()
     await node.node.outbox.step()
     await node.node.outbox.step()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from broker.core import cbor, records, sign1
 from broker.core.agreement_text import parse_agreement
 from broker.core.catalogue import NoticeType
 from broker.core.delivery import open_delivery
-from broker.core.errors import HalongError
+from broker.core.errors import BadProof, HalongError
 from broker.core.model import (
     Decision,
     Delivery,
@@ -181,6 +182,8 @@ LOG_KEY = LogKey.parse(SIGNER.vkey)
 
 def _checkpoint(data: bytes) -> bytes:
     head = LOG_KEY.open_checkpoint(data)
+    with suppress(BadProof):
+        LOG_KEY.signed_at(data)
     # Other signatures may follow ours (c2sp.org/signed-note); what ours covers comes first.
     own = SIGNER.sign_checkpoint(head.size, head.root)
     body = own[: own.index(b"\n\n") + 2]
@@ -261,7 +264,8 @@ def _targets() -> Iterator[Target]:
     )
     yield from _slot_targets()
     note = SIGNER.sign_checkpoint(70_000, bytes(range(32)))
-    yield Target("checkpoint", _checkpoint, (note, SIGNER.sign_checkpoint(0, bytes(32))))
+    timed = SIGNER.sign_checkpoint(70_000, bytes(range(32)), 1_790_000_000_000)
+    yield Target("checkpoint", _checkpoint, (note, timed, SIGNER.sign_checkpoint(0, bytes(32))))
     yield Target("verifier key", _verifier_key, (SIGNER.vkey.encode(),))
     yield Target("file to inspect", partial(_read, read_file), (*ENVELOPES[:3], *DELIVERIES[:2]))
     agreements = _texts("broker/demo/scenario/agreements/*.toml")

@@ -13,6 +13,7 @@ from broker.core.keys import Algorithm, PrivateKey
 from broker.core.model import Checkpoint, Decision, Delivery, Leaf
 from broker.core.note import LogKey, LogSigner
 from broker.core.records import encode, frame, unframe
+from broker.core.timely import COVERED_WITHIN_MS
 from broker.log import Batch, Log, Partition, Record, Stored, Topic, open_log
 from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DECISIONS
 from tests.world import World, sighting
@@ -56,8 +57,8 @@ class AlteredLog:
 
 
 @pytest.fixture
-async def stored(tmp_path: Path) -> tuple[str, str]:
-    """A log that a hub has written, and its key."""
+async def signed(tmp_path: Path) -> tuple[str, LogSigner]:
+    """A log that a hub has written, and who signed it."""
     async with World(tmp_path, "vn", "jp", "nl") as world:
         world.agree("vn", "jp", types=["sighting"], slots=["facts"])
         world.agree("vn", "nl", types=["sighting"], slots=["facts", "entities"])
@@ -65,8 +66,13 @@ async def stored(tmp_path: Path) -> tuple[str, str]:
         for number in range(NOTICES):
             await world.publish("vn", sighting(place=f"Hai Phong {number}"))
         await world.settle()
-        url, key = world.url, world.log_signer.vkey
-    return url, key
+        return world.url, world.log_signer
+
+
+@pytest.fixture
+def stored(signed: tuple[str, LogSigner]) -> tuple[str, str]:
+    """The same, and the log's public key."""
+    return signed[0], signed[1].vkey
 
 
 async def count(url: str, key: str, topic: str = "", change: Change = list) -> Recount:
@@ -196,6 +202,56 @@ async def test_what_was_done_to_a_stored_log_is_found(
 
     assert not counted.verified, done
     assert any(said in finding.what for finding in counted.findings), counted.findings
+
+
+def _signed_later(signer: LogSigner, by: int, count: int = 1_000) -> Change:
+    """The first checkpoints, validly signed some time later, as if the log had come to it only then."""
+
+    def change(found: Sequence[Stored]) -> Sequence[Stored]:
+        changed = []
+        for each in found[:count]:
+            checkpoint = unframe(Checkpoint, each.value)
+            at = checkpoint.signed_at + by
+            note = signer.sign_checkpoint(checkpoint.size, checkpoint.root, at)
+            changed.append(replace(each, value=frame(replace(checkpoint, note=note, signed_at=at))))
+        return [*changed, *found[count:]]
+
+    return change
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+async def test_a_decision_that_the_log_took_in_at_another_time_is_found_by_its_code(
+    signed: tuple[str, LogSigner], sign: int
+) -> None:
+    url, signer = signed
+    near = _signed_later(signer, sign * (COVERED_WITHIN_MS - 1000))
+    counted = await count(url, signer.vkey, AUDIT_CHECKPOINTS, near)
+    assert counted.verified, counted.findings
+
+    far = _signed_later(signer, sign * (COVERED_WITHIN_MS + 1000))
+    counted = await count(url, signer.vkey, AUDIT_CHECKPOINTS, far)
+    assert {finding.code for finding in counted.findings} == {"untimely"}
+    assert len(counted.findings) == counted.published == NOTICES
+
+
+async def test_a_time_that_goes_back_or_is_another_than_the_signed_one_is_found(
+    signed: tuple[str, LogSigner],
+) -> None:
+    def other(found: Sequence[Stored]) -> Sequence[Stored]:
+        checkpoint = unframe(Checkpoint, found[0].value)
+        changed = replace(checkpoint, signed_at=checkpoint.signed_at + 1000)
+        return [replace(found[0], value=frame(changed)), *found[1:]]
+
+    def timeless(found: Sequence[Stored]) -> Sequence[Stored]:
+        checkpoint = unframe(Checkpoint, found[0].value)
+        note = signer.sign_checkpoint(checkpoint.size, checkpoint.root)
+        return [replace(found[0], value=frame(replace(checkpoint, note=note))), *found[1:]]
+
+    url, signer = signed
+    back = _signed_later(signer, 2000, count=1)
+    for change, said in ((back, "went back"), (other, "another time"), (timeless, "one time of the log")):
+        counted = await count(url, signer.vkey, AUDIT_CHECKPOINTS, change)
+        assert any(said in finding.what for finding in counted.findings), counted.findings
 
 
 async def test_another_log_s_key_verifies_nothing(stored: tuple[str, str]) -> None:

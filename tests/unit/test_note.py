@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from hashlib import sha256
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +20,7 @@ KEY = PrivateKey.from_seed(Algorithm.ED25519, bytes(range(32)))
 LOG = LogSigner(NAME, KEY)
 ROOT = bytes(range(32))
 NOTE = LOG.sign_checkpoint(20852163, ROOT)
+TIMED = LOG.sign_checkpoint(20852163, ROOT, 1_700_000_000_999)
 TEXT, SIGNATURE_LINE = NOTE.split(b"\n\n")
 
 # The examples that golang.org/x/mod/sumdb/note and c2sp.org/signed-note print.
@@ -199,3 +202,49 @@ def test_only_a_root_is_signed() -> None:
         LOG.sign_checkpoint(1, b"short")
     with pytest.raises(ValueError, match="size"):
         LOG.sign_checkpoint(-1, ROOT)
+
+
+def test_a_checkpoint_bears_the_time_at_which_the_log_signed_it() -> None:
+    """To the second; the two lines before are the very bytes of a checkpoint without it."""
+    assert LOG.key.signed_at(TIMED) == 1_700_000_000_000
+    assert TIMED.startswith(NOTE)
+    assert LOG.key.open_checkpoint(TIMED) == LOG.key.open_checkpoint(NOTE)
+
+
+def test_the_time_is_a_cosignature_as_c2sp_has_it() -> None:
+    """Checked without our code: key id, time, and signature over time and text."""
+    line = TIMED.decode().splitlines()[-1]
+    data = b64decode(line.removeprefix(f"— {NAME} "))
+    raw = KEY.public.raw
+    assert data[:4] == sha256(NAME.encode() + b"\n\x04" + raw).digest()[:4]
+    assert int.from_bytes(data[4:12]) == 1_700_000_000
+    Ed25519PublicKey.from_public_bytes(raw).verify(
+        data[12:], b"cosignature/v1\ntime 1700000000\n" + TEXT + b"\n"
+    )
+
+
+def timed(seconds: int, signature: bytes, name: str = NAME) -> bytes:
+    line = b64encode(LOG.key.time_id + seconds.to_bytes(8) + signature).decode()
+    return NOTE + f"— {name} {line}\n".encode()
+
+
+def over(seconds: int) -> bytes:
+    return KEY.sign(b"cosignature/v1\ntime %d\n" % seconds + TEXT + b"\n")
+
+
+def test_only_one_time_that_the_key_signed_with_this_text_is_believed() -> None:
+    assert LOG.key.signed_at(timed(5, over(5))) == 5000
+    for note in (
+        NOTE,
+        timed(5, over(5)) + timed(6, over(6))[len(NOTE) :],
+        timed(5, over(6)),
+        timed(5, over(5), "another/log"),
+        timed(5, over(5)[:-1]),
+        timed(5, over(5) + b"x"),
+        timed(0, over(0)),
+        timed(253_402_300_800, over(253_402_300_800)),
+        timed(5, KEY.sign(TEXT + b"\n")),
+        TIMED.replace(b"20852163", b"20852164"),
+    ):
+        with pytest.raises(BadProof):
+            LOG.key.signed_at(note)
