@@ -1,4 +1,4 @@
-"""Who would receive a notice, which parts of it, and why: before it is sent.
+"""Who would receive a notice, which parts of it, and why: before it is sent, and of the past.
 
 Asks the same `decide` as the hub, on the directory that this node trusts.  The hub decides later, so a
 change of agreements in between counts; nothing else can make the two differ.
@@ -107,10 +107,14 @@ def look_ahead(
         Refused: The outbox would refuse the draft, by this code.
     """
     composed = compose(draft, member, catalogue, index, incoming.known_references, issued_at=now, now=now)
-    header, directory = composed.header, index.directory
-    context = Context(at=now, references=incoming.known_references(header, now))
+    header = composed.header
+    return explained(header, index.directory, Context(now, incoming.known_references(header, now)))
+
+
+def explained(header: Header, directory: Directory, context: Context) -> Preview:
+    """Return what `decide` says of a notice for every member but its originator."""
     empty = Preview(header, directory, context, ())
-    receivers = [_receiver(empty, other) for other in directory.members if other != member]
+    receivers = [_receiver(empty, other) for other in directory.members if other != header.originator]
     receivers.sort(key=lambda receiver: (not receiver.receives, receiver.member))
     return Preview(header, directory, context, tuple(receivers))
 

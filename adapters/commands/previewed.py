@@ -53,18 +53,30 @@ WORDS: Mapping[Clause, str] = {
 }
 
 
-def show_all(preview: Preview, *, everyone: bool = False, others_too: bool = True) -> None:
-    """Print who would get what; members that are alike together, unless `everyone` has a line."""
+def show_all(
+    preview: Preview,
+    *,
+    everyone: bool = False,
+    others_too: bool = True,
+    in_full: bool = False,
+    past: bool = False,
+) -> None:
+    """Print who would get what; members that are alike together, unless `everyone` has a line.
+
+    Whoever would not has the clause that decided; with `in_full` that of every agreement.  `past` tells of
+    what was decided.
+    """
     reached = preview.reached
     others = [each for each in preview.receivers if not each.receives] if others_too else []
+    get, not_get = ("got it", "did not") if past else ("would get it", "would not")
     if reached:
-        say(f"  {style(f'{len(reached):,} of {len(preview.receivers):,} would get it', bold=True)}")
+        say(f"  {style(f'{len(reached):,} of {len(preview.receivers):,} {get}', bold=True)}")
         _print(_rows(reached, _what, _how, everyone=everyone), "green")
     else:
-        say(f"  {style('nobody would get it', fg='red', bold=True)}")
+        say(f"  {style(f'nobody {get}', fg='red', bold=True)}")
     if others:
-        say(f"  {style(f'{len(others):,} would not', bold=True)}")
-        _print(_rows(others, _why, _under, everyone=everyone), "white")
+        say(f"  {style(f'{len(others):,} {not_get}', bold=True)}")
+        _print(_rows(others, _why, _each if in_full else _under, everyone=everyone), "white")
 
 
 def show_one(preview: Preview, receiver: Receiver) -> None:
@@ -134,6 +146,13 @@ def _why(receiver: Receiver) -> str:
 
 def _under(receiver: Receiver) -> str:
     return ", ".join(receiver.agreements)
+
+
+def _each(receiver: Receiver) -> str:
+    return "; ".join(
+        f"{each.agreement.agreement}/{each.agreement.version}: {WORDS[each.clause]}"
+        for each in receiver.failed
+    )
 
 
 def local(at: int, *, year: bool = False) -> str:

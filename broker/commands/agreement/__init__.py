@@ -9,8 +9,11 @@ from __future__ import annotations
 import click
 
 from broker.commands.agreement.check import check_command
+from broker.commands.agreement.explain import explain_command
+from broker.commands.agreement.listing import list_command
 from broker.commands.agreement.new import new_command
 from broker.commands.agreement.show import show_command
+from broker.commands.agreement.who import who_command
 from broker.terminal import Group
 
 
@@ -27,5 +30,5 @@ def agreement() -> None:
     """Write, check, read, explain, accede to and leave agreements: nothing flows but by one."""
 
 
-for command in (new_command, check_command, show_command):
+for command in (new_command, check_command, show_command, list_command, explain_command, who_command):
     agreement.add_command(command)
