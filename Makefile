@@ -41,8 +41,8 @@ kafka: .venv/installed  ## one Apache Kafka in the foreground on localhost:19092
 	$(BIN)/python deploy/kafka/kafka.py run
 
 lock:                   ## lock files with hashes and without hosts
-	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11 --extra member --extra hub --extra kafka --extra mail --extra sql pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11 --extra member --extra hub --extra kafka --extra mail --extra sql --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11 --extra member --extra hub --extra kafka --extra mail --extra sql --extra token pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11 --extra member --extra hub --extra kafka --extra mail --extra sql --extra token --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
 	rm -rf .venv .kafka .postgres .mypy_cache .ruff_cache .pytest_cache .hypothesis

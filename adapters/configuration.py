@@ -15,6 +15,7 @@ from msgspec import Meta, Struct, field
 from adapters.channels.settings import ChannelConfig, FolderSettings
 from broker.core.errors import BadConfiguration
 from broker.core.model import Region
+from broker.keyring.place import KeyPlace
 from broker.settings_file import load_settings
 
 MEMBER_FILE = "member.toml"
@@ -35,13 +36,16 @@ class HubAddress(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class NodeKeys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Private keys and certificates, as PEM files.
+    """Private keys, and certificates as PEM files.
 
-    `sign` signs notices and receipts, `countersign` is the ML-DSA-65 key beside it, if there is one.
+    `sign` signs notices and receipts, `countersign` is the ML-DSA-65 key beside it, if there is one; each is
+    a file or a key on a token.  `passphrase_file` holds the passphrase of files that are encrypted, and the
+    PIN of a token that names no source of its own.
     """
 
-    sign: Path = Path("keys/sign.pem")
-    countersign: Path | None = None
+    sign: KeyPlace = KeyPlace("keys/sign.pem")
+    countersign: KeyPlace | None = None
+    passphrase_file: Path | None = None
     tls: Path = Path("keys/tls.pem")
     certificate: Path = Path("tls/member.pem")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from adapters.api.server import run_api
 from adapters.channels import Channel
@@ -36,11 +35,12 @@ from adapters.status import snapshot
 from adapters.store import Store
 from broker.clock import Clock, SystemClock
 from broker.core.catalogue import Catalogue
-from broker.core.errors import BadConfiguration
-from broker.core.keys import PrivateKey
+from broker.core.errors import BadConfiguration, KeyUnavailable
 from broker.core.model import Region
 from broker.core.note import LogKey
 from broker.directory.folder import FolderDirectory
+from broker.keyring import open_signer
+from broker.keyring.secret import Ask, from_file, nobody
 from broker.telemetry import logger_of
 from schemas import load_catalogue
 
@@ -113,10 +113,12 @@ async def run_node(
     *,
     clock: Clock | None = None,
     api: Callable[[int], None] | None = None,
+    ask: Ask | None = None,
 ) -> None:
     """Run the node until cancelled; call `ready` with the port of its health page once it works.
 
-    Before that, `api` is called with the port of the local API, if there is one.
+    Before that, `api` is called with the port of the local API, if there is one.  `ask` says passphrases and
+    PINs, else the file that the settings name.  A token that is not there is waited for.
 
     Raises:
         BadConfiguration: The configuration, a key or the directory cannot be used, or another node runs.
@@ -124,7 +126,7 @@ async def run_node(
     """
     clock = clock or SystemClock()
     address = config.joined
-    identity = load_identity(config)
+    identity = await _identity(config, ask)
     context = pinned_context(
         bytes.fromhex(address.pin),
         config.path(config.keys.certificate),
@@ -174,19 +176,34 @@ def directory_source(config: NodeConfig) -> FolderDirectory:
     return FolderDirectory(config.path(config.directory), config.path(config.archive))
 
 
-def load_identity(config: NodeConfig) -> Identity:
-    """Return who this node is, with its keys.
+def load_identity(config: NodeConfig, ask: Ask | None = None) -> Identity:
+    """Return who this node is, with its keys; `ask` says passphrases, else the settings' file.
 
     Raises:
         BadConfiguration: A key cannot be read.
+        KeyUnavailable: The token with a key is not there.
+        KeyLocked: It refuses the PIN.
     """
-    countersign = config.keys.countersign
+    keys = config.keys
+    if ask is None:
+        ask = nobody if keys.passphrase_file is None else from_file(config.path(keys.passphrase_file))
     return Identity(
         member=config.member,
         network=config.network,
-        signer=_load_key(config, config.keys.sign),
-        countersigner=None if countersign is None else _load_key(config, countersign),
+        signer=open_signer(keys.sign, config.root, ask),
+        countersigner=None if keys.countersign is None else open_signer(keys.countersign, config.root, ask),
     )
+
+
+async def _identity(config: NodeConfig, ask: Ask | None) -> Identity:
+    patience, failures = Patience(), 0
+    while True:
+        try:
+            return load_identity(config, ask)
+        except KeyUnavailable as error:
+            failures += 1
+            log_line.warning("key.waits", code=error.code, attempt=failures)
+        await patience.after_failure(failures)
 
 
 def leading_region(config: NodeConfig) -> Region:
@@ -212,13 +229,3 @@ def make_channels(config: NodeConfig, clock: Clock | None = None) -> list[Channe
     return [
         make_channel(name, each, config.member, config.root, clock) for name, each in config.channels.items()
     ]
-
-
-def _load_key(config: NodeConfig, relative: Path) -> PrivateKey:
-    path = config.path(relative)
-    try:
-        return PrivateKey.from_pem(path.read_bytes())
-    except OSError as error:
-        raise BadConfiguration(f"the key cannot be read: {error.strerror}", field=str(path)) from None
-    except ValueError as error:
-        raise BadConfiguration(str(error), field=str(path)) from None

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from broker.keyring.place import KeyPlace
 from broker.log import Tls
 from broker.settings_file import load_settings
 
@@ -32,13 +33,15 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Private keys and certificates, as PEM files.
+    """Private keys, and certificates as PEM files.
 
-    `log` signs checkpoints (Ed25519).  `authority` is the certificate of the authority that members'
-    certificates come from.
+    `log` signs checkpoints (Ed25519); it is a file or a key on a token.  `passphrase_file` holds its
+    passphrase, or the PIN of a token that names no source of its own.  `authority` is the certificate of the
+    authority that members' certificates come from.
     """
 
-    log: Path = Path("keys/log.pem")
+    log: KeyPlace = KeyPlace("keys/log.pem")
+    passphrase_file: Path | None = None
     tls: Path = Path("keys/tls.pem")
     certificate: Path = Path("tls/hub.pem")
     authority: Path = Path("tls/authority.pem")

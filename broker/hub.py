@@ -15,15 +15,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from broker.aside import Aside, Stalled
 from broker.clock import Clock, SystemClock
 from broker.configuration import HubConfig, tls_of
-from broker.core.errors import BadConfiguration
-from broker.core.keys import PrivateKey
+from broker.core.errors import BadConfiguration, KeyLocked, KeyUnavailable, Unavailable
+from broker.core.keys import Signer
 from broker.core.note import LogKey, LogSigner
 from broker.directory.certificates import read_certificate
 from broker.directory.folder import FolderDirectory
+from broker.keyring import Elsewhere, open_signer
+from broker.keyring.secret import Ask, from_file, nobody
 from broker.log import Log, LogUnavailable, open_log
 from broker.log.scratch import Scratch
 from broker.log.topics import AUDIT_CHECKPOINTS
@@ -47,6 +49,7 @@ EMBEDDED = "sqlite:"
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
 LOOK_SECONDS = 0.05
+SIGNING_SECONDS = 30.0
 ASK_SECONDS = 2.0
 SILENCE_SECONDS = 6.0
 """How long the log may not answer before the process says that it is not ready."""
@@ -82,8 +85,11 @@ async def run_hub(
     ready: Callable[[Ports], None] | None = None,
     *,
     clock: Clock | None = None,
+    ask: Ask | None = None,
 ) -> None:
     """Run the hub, or the parts in `only`, until cancelled; call `ready` once members are served.
+
+    `ask` says passphrases and PINs, else the file that the settings name.
 
     Raises:
         BadConfiguration: The configuration, a key, the directory or the log cannot be used.
@@ -91,8 +97,11 @@ async def run_hub(
         NotCanonical: A record of the log cannot be read; nothing goes on past it.
     """
     parts = _parts(config, only)
+    if ask is None:
+        file = config.keys.passphrase_file
+        ask = nobody if file is None else from_file(config.path(file))
     async with open_log(config.log_url, tls=tls_of(config)) as log:
-        await _Hub(config, parts, log, clock or SystemClock()).run(ready)
+        await _Hub(config, parts, log, clock or SystemClock(), ask).run(ready)
 
 
 def _parts(config: HubConfig, only: AbstractSet[str] | None) -> AbstractSet[str]:
@@ -112,8 +121,11 @@ def _parts(config: HubConfig, only: AbstractSet[str] | None) -> AbstractSet[str]
 class _Hub:
     """One process of the hub."""
 
-    def __init__(self, config: HubConfig, parts: AbstractSet[str], log: Log, clock: Clock) -> None:
+    def __init__(
+        self, config: HubConfig, parts: AbstractSet[str], log: Log, clock: Clock, ask: Ask = nobody
+    ) -> None:
         self._config = config
+        self._ask = ask
         self._parts = parts
         self._log = log
         self._clock = clock
@@ -143,7 +155,8 @@ class _Hub:
         refused = Refusals(self._log, self._clock)
         services = self._services(ledger, refused)
         # What can be wrong with files is said before anything runs.
-        signer = self._signer(directory.log_key) if "sequencer" in self._parts else None
+        key = await self._log_key() if "sequencer" in self._parts else None
+        signer = None if key is None else self._signer(directory.log_key, key)
         server = self._server(services) if serves else None
         async with asyncio.TaskGroup() as group:
 
@@ -164,7 +177,8 @@ class _Hub:
                 keep("dispatcher", dispatcher.run)
                 group.create_task(self._when_working(readiness, "dispatcher"))
             if signer is not None:
-                sequencer = Sequencer(self._log, signer, self._clock, self._metrics)
+                aside = Aside("the log's key", SIGNING_SECONDS) if isinstance(key, Elsewhere) else None
+                sequencer = Sequencer(self._log, signer, self._clock, self._metrics, aside=aside)
                 keep("sequencer", sequencer.run)
                 group.create_task(self._when(sequencer.caught_up, readiness, "sequencer"))
             if "inbox" in self._parts:
@@ -229,16 +243,31 @@ class _Hub:
         tls = server_context(path(keys.certificate), path(keys.tls), path(keys.authority))
         return HubServer(services, tls, self._config.listen.host, self._config.listen.port)
 
-    def _signer(self, log_key: str) -> LogSigner:
+    async def _log_key(self) -> Signer:
+        """Return the log's key; a token that is not there is waited for.
+
+        Raises:
+            BadConfiguration: The key is not there, or cannot be used.
+            KeyLocked: The token refuses the PIN.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return open_signer(self._config.keys.log, self._config.root, self._ask)
+            except KeyUnavailable as error:
+                log_line.warning("key.waits", code=error.code)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _signer(self, log_key: str, key: Signer) -> LogSigner:
         """Return the log's signer.
 
         Raises:
-            BadConfiguration: The key is not there, or is not the one that members have pinned.
+            BadConfiguration: The key is not the one that members have pinned.
         """
-        path = self._config.path(self._config.keys.log)
-        signer = LogSigner(LogKey.parse(log_key).name, _private_key(path))
+        signer = LogSigner(LogKey.parse(log_key).name, key)
         if signer.vkey != log_key:
-            raise BadConfiguration("not the log's key of the directory", field=str(path))
+            raise BadConfiguration("not the log's key of the directory", field=self._config.keys.log.shown)
         return signer
 
     def _listening(self, readiness: _Readiness, part: str) -> Callable[[int], None]:
@@ -273,7 +302,7 @@ class _Hub:
         readiness.reached(part)
 
     async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Run a service; start it again, later and later, while the log is out of reach."""
+        """Run a service; start it again, later and later, while the log or its key is out of reach."""
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE_SECONDS
         task = asyncio.current_task()
@@ -282,11 +311,11 @@ class _Hub:
             started = loop.time()
             try:
                 await run()
-            except (LogUnavailable, asyncio.CancelledError) as error:
+            except (LogUnavailable, KeyUnavailable, KeyLocked, Stalled, asyncio.CancelledError) as error:
                 # What a library cancels would end the service without a word, and the rest would go on.
                 if task.cancelling():
                     raise
-                code = error.code if isinstance(error, LogUnavailable) else "cancelled"
+                code = error.code if isinstance(error, Unavailable) else "cancelled"
                 log_line.warning("service.restarted", service=name, code=code)
                 self._down.add(name)
                 self._metrics.restarts.labels(name).inc()
@@ -295,12 +324,3 @@ class _Hub:
             await asyncio.sleep(pause)
             self._down.discard(name)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-
-
-def _private_key(path: Path) -> PrivateKey:
-    try:
-        return PrivateKey.from_pem(path.read_bytes())
-    except OSError as error:
-        raise BadConfiguration(f"cannot be read: {error.strerror}", field=str(path)) from None
-    except ValueError as error:
-        raise BadConfiguration(str(error), field=str(path)) from None

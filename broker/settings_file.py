@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from broker.core.errors import BadConfiguration
+from broker.keyring.place import KeyPlace
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -32,7 +33,7 @@ def load_settings(
         if "root" in values:
             raise BadConfiguration("Object contains unknown field `root`", field=str(path))
         prepare(values)
-        found = msgspec.convert(values, kind, dec_hook=_path)
+        found = msgspec.convert(values, kind, dec_hook=_place)
     except FileNotFoundError:
         raise BadConfiguration(f"there is no {path.name}; `{maker}` makes one", field=str(path)) from None
     except OSError as error:
@@ -45,7 +46,12 @@ def load_settings(
     return msgspec.structs.replace(found, root=path.parent)
 
 
-def _path(kind: type, value: object) -> Path:
-    if kind is not Path or not isinstance(value, str):
+def _place(kind: type, value: object) -> Path | KeyPlace:
+    if kind not in (Path, KeyPlace) or not isinstance(value, str):
         raise TypeError(f"Expected `{kind.__name__}`")
-    return Path(value)
+    if kind is Path:
+        return Path(value)
+    try:
+        return KeyPlace(value)
+    except BadConfiguration as error:
+        raise ValueError(f"{error}: {error.field}") from None

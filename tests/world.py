@@ -25,7 +25,7 @@ from broker.core.agreement_text import parse_agreement
 from broker.core.catalogue import Catalogue, NoticeType
 from broker.core.clauses import Agreement
 from broker.core.directory import Directory, Member, MemberClass, MemberKey, Revocation, TransportKey, Use
-from broker.core.keys import Algorithm, PrivateKey, new_salt, spki_digest
+from broker.core.keys import Algorithm, PrivateKey, Signer, new_salt, spki_digest
 from broker.core.model import (
     Act,
     Decision,
@@ -129,7 +129,7 @@ class Person:
     """A member with its private keys, and what it signed so far."""
 
     id: str
-    signer: PrivateKey
+    signer: Signer
     transport: PrivateKey
     countersigner: PrivateKey | None = None
     numbers: dict[tuple[Region, str], tuple[int, bytes | None]] = field(default_factory=dict)
@@ -326,9 +326,12 @@ class World:
 
     # --- members and agreements -----------------------------------------------------------------
 
-    def join(self, member: str, algorithm: Algorithm = Algorithm.ED25519) -> Person:
-        """Add a member with fresh keys to the directory."""
-        person = Person(member, PrivateKey.generate(algorithm), PrivateKey.generate(Algorithm.ESP256))
+    def join(
+        self, member: str, algorithm: Algorithm = Algorithm.ED25519, signer: Signer | None = None
+    ) -> Person:
+        """Add a member to the directory, with fresh keys, or the one for notices that it has on a token."""
+        signer = signer or PrivateKey.generate(algorithm)
+        person = Person(member, signer, PrivateKey.generate(Algorithm.ESP256))
         self.people[member] = person
         self.source.members[member] = Member(
             id=member,

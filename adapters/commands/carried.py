@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from adapters.commands.options import dir_option
+from adapters.commands.options import ask_for, dir_option
 from adapters.commands.outbox import STICK, count, stick_at
 from broker.terminal import READABLE, Command, Exit, answer, clean, json_option, note, say, style
 
@@ -104,8 +104,10 @@ def import_(file: Path, folder: Path, as_json: bool) -> int:
     from adapters.stick.offline import open_offline
     from broker.telemetry import quiet
 
+    config = load_node_config(folder)
+
     async def work() -> Imported:
-        async with open_offline(load_node_config(folder)) as node:
+        async with open_offline(config, ask=ask_for(config)) as node:
             return await node.import_(file)
 
     quiet()

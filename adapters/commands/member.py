@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from adapters.commands.options import dir_option
+from adapters.commands.options import ask_for, dir_option
+from broker.passphrases import passphrase_option
 from broker.terminal import (
     READABLE,
     Command,
@@ -30,8 +31,9 @@ from broker.terminal import (
     examples=["halong member --dir vn", "halong member join vn-welcome.json --dir vn"],
 )
 @dir_option
+@passphrase_option
 @click.pass_context
-def member(context: click.Context, folder: Path) -> None:
+def member(context: click.Context, folder: Path, passphrase_fd: int | None) -> None:
     """Run the node in a folder that `halong init member` made, until it is stopped.
 
     It signs and sends what is queued, takes what arrives, checks all of it again and hands it on.  One line
@@ -57,7 +59,8 @@ def member(context: click.Context, folder: Path) -> None:
     def answers(port: int) -> None:
         api.append(f"  api 127.0.0.1:{port} with the token in {config.root / TOKEN_FILE}")
 
-    run_until_stopped(run_node(config, ready, api=answers))
+    ask = ask_for(config, passphrase_fd)
+    run_until_stopped(run_node(config, ready, api=answers, ask=ask))
 
 
 @member.command(
@@ -120,8 +123,9 @@ def join(welcome: Path, folder: Path, yes: bool, as_json: bool) -> None:
 )
 @click.argument("carrier", type=click.Path(file_okay=False, path_type=Path))
 @dir_option
+@passphrase_option
 @json_option
-def carrier(carrier: Path, folder: Path, as_json: bool) -> None:
+def carrier(carrier: Path, folder: Path, passphrase_fd: int | None, as_json: bool) -> None:
     """Make a CARRIER for a node without network: a folder with a transport key of its own, and no other.
 
     It goes to a machine with network, and takes the node's sticks to the hub (docs/offline.md).  Whoever has
@@ -134,7 +138,7 @@ def carrier(carrier: Path, folder: Path, as_json: bool) -> None:
     from broker.directory.joining import fingerprint
 
     config = load_node_config(folder)
-    request = make_carrier(carrier, config, SystemClock().now())
+    request = make_carrier(carrier, config, SystemClock().now(), ask_for(config, passphrase_fd))
     path = carrier / REQUEST_FILE
     if as_json:
         answer({"member": config.member, "request": str(path), "fingerprint": fingerprint(request)})

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from adapters.configuration import NodeConfig
+from broker.keyring.secret import Ask
+from broker.passphrases import asker
 from broker.terminal import FOLDER
 
 dir_option = click.option(
@@ -16,3 +19,9 @@ dir_option = click.option(
     envvar="HALONG_DIR",
     help="The node's folder; this one, or $HALONG_DIR.",
 )
+
+
+def ask_for(config: NodeConfig, descriptor: int | None = None) -> Ask:
+    """Return who says the passphrases of a node's keys."""
+    file = config.keys.passphrase_file
+    return asker(descriptor, None if file is None else config.path(file))

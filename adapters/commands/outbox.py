@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from adapters.commands.options import dir_option
+from adapters.commands.options import ask_for, dir_option
 from broker.core.errors import BadStick, StickMissing
 from broker.terminal import (
     READABLE,
@@ -66,8 +66,10 @@ def export(file: Path, fresh: bool, folder: Path, as_json: bool) -> int:
     from adapters.stick.offline import open_offline
     from broker.telemetry import quiet
 
+    config = load_node_config(folder)
+
     async def work() -> Exported:
-        async with open_offline(load_node_config(folder)) as node:
+        async with open_offline(config, ask=ask_for(config)) as node:
             return await node.export(file, fresh=fresh)
 
     quiet()

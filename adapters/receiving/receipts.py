@@ -6,6 +6,8 @@ sending it again sends the same bytes; it is sent until the hub confirms it.
 
 from __future__ import annotations
 
+from functools import partial
+
 from adapters.equipment import Equipment
 from adapters.sending.outgoing import SEND_AGAIN, SIGN_AGAIN, code_to_keep
 from broker.core.errors import Refused, TooMany, Unavailable
@@ -48,7 +50,7 @@ class Receipts:
         """Sign what is owed, send what is signed, and say whether there was anything.
 
         Raises:
-            Unavailable: The hub or the store cannot do it now.
+            Unavailable: The hub, the store or the key cannot do it now.
             Refused: The hub will not take any of ours now.
         """
         while owed := self._incoming.owed(MOST_RECEIPT_DELIVERIES):
@@ -61,8 +63,9 @@ class Receipts:
                 code=owed[0].code,
                 at=self._clock.now(),
             )
-            receipted = sign_receipt(
-                receipt, self._identity.network, self._identity.signer, self._identity.countersigner
+            identity = self._identity
+            receipted = await identity.signed(
+                partial(sign_receipt, receipt, identity.network, identity.signer, identity.countersigner)
             )
             self._incoming.sign(owed, encode(receipted))
         unsent = self._incoming.unsent_receipts(A_REQUEST)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from adapters.equipment import Equipment
 from adapters.sending.compose import Composed, compose
@@ -53,19 +54,22 @@ class Signing:
         """Sign what waits in a region and keep it; refuse what cannot be signed.
 
         Raises:
-            Unavailable: The store or the directory cannot be used now.
+            Unavailable: The store, the directory or the key cannot be used now.
         """
         composed = await self._compose(region)
         if not composed:
             return []
+        identity = self._identity
+        await identity.ready()
         stream = self._outgoing.stream(region)
-        # Reserved durably before anything is signed: after a crash in between the numbers are
-        # skipped, and no number is ever signed twice.
+        # Reserved durably before anything is signed: after a crash in between, or if the key fails now, the
+        # numbers are skipped, and no number is ever signed twice.
         first = self._outgoing.reserve(stream, len(composed))
         headers = self._numbered(stream, first, composed)
-        identity = self._identity
         encoded = [data for _, data in headers]
-        signatures = sign_batch(encoded, identity.network, identity.signer, identity.countersigner)
+        signatures = await identity.signed(
+            partial(sign_batch, encoded, identity.network, identity.signer, identity.countersigner)
+        )
         statements = self._statements(composed, headers, signatures)
         self._outgoing.keep(statements)
         return statements

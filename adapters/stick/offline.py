@@ -26,6 +26,7 @@ from broker.core.keys import Algorithm, PrivateKey
 from broker.directory.certificates import key_digest, make_request
 from broker.directory.joining import write_request
 from broker.files import make_private_folder, write_key, write_whole
+from broker.keyring.secret import Ask
 from schemas import load_catalogue
 
 CARRIER_TOML = """\
@@ -46,15 +47,19 @@ ANSWER_SECONDS = 60.0
 
 
 @asynccontextmanager
-async def open_offline(config: NodeConfig, clock: Clock | None = None) -> AsyncIterator[StickNode]:
-    """Open a node without network, as the one process that may hold it.
+async def open_offline(
+    config: NodeConfig, clock: Clock | None = None, ask: Ask | None = None
+) -> AsyncIterator[StickNode]:
+    """Open a node without network, as the one process that may hold it; `ask` says passphrases and PINs.
 
     Raises:
         BadConfiguration: Configuration, keys or directory cannot be used, or the node runs.
         StoreUnavailable: Its store cannot be opened.
+        KeyUnavailable: The token with the key is not there.
+        KeyLocked: It refuses the PIN.
     """
     address = config.joined
-    identity = load_identity(config)
+    identity = load_identity(config, ask)
     clock = clock or SystemClock()
     with Store.open(config.store_path, sole=True) as store:
         hub = StickHub(store)
@@ -97,7 +102,7 @@ async def open_carrier(config: NodeConfig) -> AsyncIterator[Carrier]:
         yield Carrier(hub, config.path(STICK_FOLDER), config.member, config.network)
 
 
-def make_carrier(folder: Path, node: NodeConfig, now: int) -> bytes:
+def make_carrier(folder: Path, node: NodeConfig, now: int, ask: Ask | None = None) -> bytes:
     """Make a carrier's folder for a node: a transport key, and the member's signed request to admit it.
 
     The request is one to join: the member's key for notices, which it has, and another transport key.
@@ -110,10 +115,7 @@ def make_carrier(folder: Path, node: NodeConfig, now: int) -> bytes:
     me = directory_source(node).load().members.get(node.member)
     if me is None:
         raise BadConfiguration("the directory does not list this member yet", field=node.member)
-    sign, tls = (
-        PrivateKey.from_pem(node.path(node.keys.sign).read_bytes()),
-        PrivateKey.generate(Algorithm.ESP256),
-    )
+    sign, tls = load_identity(node, ask).signer, PrivateKey.generate(Algorithm.ESP256)
     asking = Member(
         id=me.id,
         name=me.name,

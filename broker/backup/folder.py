@@ -17,9 +17,12 @@ from broker.backup.archive import FILES, KEYS, Writer, parts
 from broker.backup.sealed import MOST_BYTES, seal, unseal
 from broker.core.errors import BadConfiguration
 from broker.files import make_private_folder, write_key, write_whole
+from broker.keyring.place import KeyPlace
 
 KEYS_FOLDER = "keys"
-SECRET = frozenset({"log", "sign", "countersign", "tls", "key", "secret_file", "password_file"})
+SECRET = frozenset(
+    {"log", "sign", "countersign", "tls", "key", "secret_file", "password_file", "passphrase_file"}
+)
 """Settings whose files nobody else may read."""
 PUBLIC = frozenset({"certificate", "authority"})
 
@@ -55,6 +58,8 @@ def named(settings: msgspec.Struct, prefix: str = "") -> Iterator[tuple[str, Pat
         value = getattr(settings, name)
         if isinstance(value, Path):
             yield prefix + name, value
+        elif isinstance(value, KeyPlace) and value.token is None:
+            yield prefix + name, value.file
         elif isinstance(value, msgspec.Struct):
             yield from named(value, f"{prefix}{name}.")
         elif isinstance(value, dict):

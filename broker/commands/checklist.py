@@ -12,9 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from broker.core.errors import HalongError
-from broker.core.keys import PrivateKey
 from broker.core.limits import CLOCK_SKEW_MS
 from broker.directory.certificates import issued_by, key_digest, read_certificate
+from broker.keyring import KeyPlace, open_signer
+from broker.keyring.secret import Ask, nobody
 
 DAY = 86_400_000
 CLOCK_DOUBT_MS = 30_000
@@ -98,28 +99,37 @@ def check_private(name: str, path: Path) -> Check:
     return good(name, f"{path.name}, mode {mode:04o}, {path.stat().st_size / (1 << 20):,.1f} MiB")
 
 
-def check_keys(root: Path, keys: Iterable[Path]) -> list[Check]:
-    """Look whether each key can be read, and by its owner alone."""
-    checks: list[Check] = []
-    for path in keys:
-        name = f"key {path.stem}"
-        try:
-            mode = stat.S_IMODE(path.stat().st_mode)
-            PrivateKey.from_pem(path.read_bytes())
-        except OSError as error:
-            checks.append(
-                bad(name, f"{path.relative_to(root)}: {error.strerror}", "bring the key back from its backup")
-            )
-        except ValueError as error:
-            checks.append(
-                bad(name, f"{path.relative_to(root)}: {error}", "bring the key back from its backup")
-            )
-        else:
-            if mode & 0o077:
-                checks.append(bad(name, f"others may read it: mode {mode:04o}", f"chmod 600 {path}"))
-            else:
-                checks.append(good(name, f"{path.relative_to(root)}, mode {mode:04o}"))
-    return checks
+def check_keys(root: Path, keys: Iterable[KeyPlace], ask: Ask = nobody) -> list[Check]:
+    """Look whether each key can be used, and a file be read by its owner alone."""
+    return [_on_token(key, ask) if key.token is not None else _in_file(root, key, ask) for key in keys]
+
+
+def _on_token(key: KeyPlace, ask: Ask) -> Check:
+    wanted = key.token
+    assert wanted is not None
+    name = f"key {wanted.attributes.get('object', wanted.id.hex())}"
+    try:
+        public = open_signer(key, ask=ask).public
+    except HalongError as error:
+        return bad(
+            name, f"{key.shown}: {error} [{error.code}]", "see that the token is there and its PIN is right"
+        )
+    return good(name, f"{key.shown}, {public.algorithm.value}")
+
+
+def _in_file(root: Path, key: KeyPlace, ask: Ask) -> Check:
+    path, mend = root / key.file, "bring the key back from its backup"
+    name = f"key {path.stem}"
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        open_signer(key, root, ask)
+    except OSError as error:
+        return bad(name, f"{key.shown}: {error.strerror}", mend)
+    except HalongError as error:
+        return bad(name, f"{key.shown}: {error}", mend)
+    if mode & 0o077:
+        return bad(name, f"others may read it: mode {mode:04o}", f"chmod 600 {path}")
+    return good(name, f"{key.shown}, mode {mode:04o}")
 
 
 def check_certificate(name: str, path: Path, key: Path, authority: Path, now: int, renew: str) -> Check:

@@ -9,6 +9,7 @@ import click
 
 from broker.clock import SystemClock
 from broker.core.errors import BadConfiguration
+from broker.passphrases import asker, passphrase_option
 from broker.terminal import (
     FOLDER,
     READABLE,
@@ -54,10 +55,12 @@ dir_option = click.option(
 @click.option(
     "--health-port", type=click.IntRange(0, 65535), help="Where /ready answers; 0 takes a free one."
 )
+@passphrase_option
 @click.pass_context
 def hub(
-    context: click.Context, folder: Path, only: tuple[str, ...], port: int | None, health_port: int | None
-) -> None:
+    context: click.Context, folder: Path, only: tuple[str, ...], port: int | None, health_port: int | None,
+    passphrase_fd: int | None,
+) -> None:  # fmt: skip
     """Run the hub in a folder that `halong init hub` made, until it is stopped.
 
     One line on stdout says that members are served; the lines on stderr are its log, JSON unless a
@@ -79,7 +82,9 @@ def hub(
         say(f"ready  {config.network}  members {members}  health 127.0.0.1:{ports.health}")
         tell_manager(READY)
 
-    run_until_stopped(run_hub(config, set(only) or None, ready))
+    file = config.keys.passphrase_file
+    ask = asker(passphrase_fd, file and config.path(file))
+    run_until_stopped(run_hub(config, set(only) or None, ready, ask=ask))
 
 
 @hub.command(

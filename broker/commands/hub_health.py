@@ -25,14 +25,16 @@ from broker.commands.hub_folder import AUTHORITY_KEY, ISSUED, directory_of
 from broker.configuration import HUB_FILE, HubConfig, load_hub_config, tls_of
 from broker.core.directory import Directory
 from broker.core.errors import BadConfiguration, HalongError, Unavailable
-from broker.core.keys import PrivateKey
 from broker.core.model import Checkpoint
 from broker.core.note import LogKey, LogSigner
 from broker.core.records import unframe
 from broker.directory.certificates import read_certificate
 from broker.directory.folder import remarks_on
+from broker.keyring import KeyPlace, open_signer
+from broker.keyring.secret import Ask
 from broker.log import Log, Partition, open_log
 from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES
+from broker.passphrases import asker
 
 OPEN_SECONDS = 10.0
 LOOK_BACK = 64
@@ -49,7 +51,8 @@ def check_hub(folder: Path) -> list[Check]:
     now = SystemClock().now()
     keys = config.keys
     checks = [check_versions(), good("settings", f"{HUB_FILE}, network {config.network}")]
-    checks += check_keys(folder, [config.path(keys.log), config.path(keys.tls), folder / AUTHORITY_KEY])
+    ask = asker(None, keys.passphrase_file and config.path(keys.passphrase_file))
+    checks += check_keys(folder, [keys.log, KeyPlace(str(keys.tls)), KeyPlace(str(AUTHORITY_KEY))], ask)
     checks.append(
         check_certificate(
             "certificate",
@@ -67,7 +70,7 @@ def check_hub(folder: Path) -> list[Check]:
     directory = _directory(config, checks)
     if directory is not None:
         checks += _members(folder, directory, now)
-        checks += [_log_key(config, directory), *asyncio.run(_log(config, directory, now))]
+        checks += [_log_key(config, directory, ask), *asyncio.run(_log(config, directory, now))]
     return checks
 
 
@@ -132,13 +135,12 @@ def _directory(config: HubConfig, checks: list[Check]) -> Directory | None:
     return directory
 
 
-def _log_key(config: HubConfig, directory: Directory) -> Check:
-    path = config.path(config.keys.log)
+def _log_key(config: HubConfig, directory: Directory, ask: Ask) -> Check:
     try:
         name = LogKey.parse(directory.log_key).name
-        if LogSigner(name, PrivateKey.from_pem(path.read_bytes())).vkey == directory.log_key:
+        if LogSigner(name, open_signer(config.keys.log, config.root, ask)).vkey == directory.log_key:
             return good("log key", directory.log_key)
-    except (OSError, ValueError, HalongError) as error:
+    except HalongError as error:
         return bad("log key", str(error), "bring the key back from its backup")
     return bad("log key", "it is not the one that members pin", "bring the key back from its backup")
 

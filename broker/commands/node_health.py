@@ -6,6 +6,7 @@ import asyncio
 import re
 from pathlib import Path
 
+from adapters.commands.options import ask_for
 from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
 from adapters.http_hub import HttpHub, pinned_context
 from adapters.node import directory_source
@@ -28,8 +29,9 @@ from broker.commands.checklist import (
 )
 from broker.core.directory import Use
 from broker.core.errors import BadConfiguration, HalongError, NotMember, TooMany, Unavailable
-from broker.core.keys import PrivateKey
 from broker.core.note import LogKey
+from broker.keyring import KeyPlace, open_signer
+from broker.keyring.secret import Ask
 
 REACH_SECONDS = 10.0
 SILENT_MS = 120_000
@@ -46,7 +48,10 @@ def check_node(folder: Path, *, offline: bool) -> list[Check]:
     now = SystemClock().now()
     keys = config.keys
     checks = [check_versions(), good("settings", f"{MEMBER_FILE}, {config.member} of {config.network}")]
-    checks += check_keys(folder, [config.path(key) for key in (keys.sign, keys.countersign, keys.tls) if key])
+    ask = ask_for(config)
+    checks += check_keys(
+        folder, [each for each in (keys.sign, keys.countersign, KeyPlace(str(keys.tls))) if each], ask
+    )
     checks.append(check_disk(folder))
     if config.hub is None:
         mend = "send join-request.json to the hub's operator, then: halong member join WELCOME"
@@ -61,18 +66,18 @@ def check_node(folder: Path, *, offline: bool) -> list[Check]:
             "ask the hub for a fresh welcome, then: halong member join WELCOME",
         )
     )
-    checks.append(_directory(config, now))
+    checks.append(_directory(config, now, ask))
     if not offline:
         checks += asyncio.run(_hub(config))
     return checks + _store(config, now)
 
 
-def _directory(config: NodeConfig, now: int) -> Check:
+def _directory(config: NodeConfig, now: int, ask: Ask) -> Check:
     mend = "ask the hub for a fresh welcome, then: halong member join WELCOME"
     try:
         directory = directory_source(config).load()
-        mine = PrivateKey.from_pem(config.path(config.keys.sign).read_bytes()).public.id
-    except (HalongError, OSError, ValueError) as error:
+        mine = open_signer(config.keys.sign, config.root, ask).public.id
+    except HalongError as error:
         return bad("directory", str(error), mend)
     member = directory.members.get(config.member)
     if member is None:

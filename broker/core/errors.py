@@ -317,6 +317,21 @@ class DirectoryWithheld(UnfitDirectory):
     code = "directory-withheld"
 
 
+# --- private keys on tokens -------------------------------------------------------------------------
+
+
+class KeyUnavailable(Unavailable):
+    """The token with the private key is not there, or does not answer; nothing was signed."""
+
+    code = "key-unavailable"
+
+
+class KeyLocked(Unavailable):
+    """The token refuses the PIN, or has none tried that could lock it: a person must see to it."""
+
+    code = "key-locked"
+
+
 # --- sticks ---------------------------------------------------------------------------------------
 
 

@@ -247,7 +247,13 @@ class PrivateKey:
         if not isinstance(self._key, ec.EllipticCurvePrivateKey):
             return self._key.sign(data)
         r, s = decode_dss_signature(self._key.sign(data, _SHA256_DETERMINISTIC))
-        return r.to_bytes(32, "big") + min(s, _P256_ORDER - s).to_bytes(32, "big")
+        return low_s(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+
+
+def low_s(signature: bytes) -> bytes:
+    """Return an ECDSA signature on P-256, r and s of 32 bytes each, in its one form."""
+    s = int.from_bytes(signature[32:], "big")
+    return signature[:32] + min(s, _P256_ORDER - s).to_bytes(32, "big")
 
 
 def public_key_of(key: PublicKeyTypes) -> PublicKey:

@@ -16,7 +16,7 @@ import msgspec
 
 from broker.core.directory import Member, Use
 from broker.core.errors import BadConfiguration, BadSignature, NotCanonical
-from broker.core.keys import Algorithm, PrivateKey
+from broker.core.keys import Algorithm, Signer
 from broker.core.note import LogKey
 from broker.core.wire import read
 from broker.directory.certificates import issued_by, read_certificate, read_request
@@ -77,7 +77,7 @@ class Applicant:
     csr: bytes
 
 
-def write_request(network: str, member: Member, csr: bytes, signer: PrivateKey) -> bytes:
+def write_request(network: str, member: Member, csr: bytes, signer: Signer) -> bytes:
     """Return a request to list the member as it stands here, signed with its key for notices."""
     text = member_text(member)
     signature = signer.sign(_signed(network, text, csr))

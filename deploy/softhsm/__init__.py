@@ -1,0 +1,1 @@
+"""SoftHSM, a token in software, for tests of keys on tokens."""
