@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from broker.core.agreements import Reference
 from broker.core.dry_run import Outcome, Past, Replay
 from broker.core.index import Index
-from broker.core.records import decided, header_of
+from broker.core.model import Decision
+from broker.core.records import decided, header_of, unframe
 from broker.log import Log, Partition, Stored
 from broker.log.topics import DECISIONS, DISPATCH_STATE
 from broker.services.dispatch_state import read_reference, statement_of
@@ -100,6 +101,23 @@ async def replay_log(
     return replay.outcome()
 
 
+async def version_at(log: Log, at: int) -> bytes | None:
+    """Return the version of the directory under which the last decision before `at` was made, or None.
+
+    Raises:
+        LogUnavailable: The log did not answer.
+    """
+    reader = _Reader(log, lambda _done, _of: None)
+    await reader.open(Period(at, at))
+    last: bytes | None = None
+    async for page in reader.decisions(before=READ_AT_ONCE):
+        for stored in page:
+            if decided(stored.value)[1] >= at:
+                return last
+            last = unframe(Decision, stored.value).directory
+    return last
+
+
 def _note(found: _Found, page: list[Stored], period: Period) -> None:
     for stored in page:
         statement, at = decided(stored.value)
@@ -155,9 +173,9 @@ class _Reader:
         }
         self._total = sum(self._decisions.values()) - sum(self._first.values()) + sum(self._notices.values())
 
-    async def decisions(self) -> AsyncIterator[list[Stored]]:
+    async def decisions(self, before: int = 0) -> AsyncIterator[list[Stored]]:
         for partition, end in self._decisions.items():
-            async for page in self._pages(partition, end, self._first[partition]):
+            async for page in self._pages(partition, end, max(self._first[partition] - before, 0)):
                 yield page
 
     async def notices(self) -> AsyncIterator[list[Stored]]:

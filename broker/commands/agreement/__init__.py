@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from broker.commands.agreement.check import check_command
+from broker.commands.agreement.diff import diff_command
 from broker.commands.agreement.explain import explain_command
 from broker.commands.agreement.listing import list_command
 from broker.commands.agreement.new import new_command
@@ -30,5 +31,13 @@ def agreement() -> None:
     """Write, check, read, explain, accede to and leave agreements: nothing flows but by one."""
 
 
-for command in (new_command, check_command, show_command, list_command, explain_command, who_command):
+for command in (
+    new_command,
+    check_command,
+    show_command,
+    list_command,
+    explain_command,
+    who_command,
+    diff_command,
+):
     agreement.add_command(command)

@@ -74,9 +74,9 @@ def diff_command(
 ) -> int:
     """Try a change of agreements out on past notices: which deliveries come, go, widen or narrow.
 
-    The headers of a period are decided again under OLD and under NEW; nothing is changed, and no contents are
-    read.  OLD and NEW are a directory: now, the one in force on a day (2026-10-01), a version by its digits, or
-    a folder.  Without NEW it is OLD, changed by --add, --without, --accede and --leave.
+    The headers of a period are decided again under OLD and under NEW; nothing is changed, no content is read.
+    OLD and NEW are directories: now, that of a day (2026-10-01), a version by its digits, or a folder.
+    Without NEW it is OLD, changed by --add, --without, --accede and --leave.
 
     At a member's node only its own notices, and those that it was given, can be tried.
     """

@@ -1,4 +1,4 @@
-"""The chart of a dry run: one bar for each member and notice type, what comes to the right, what goes to the left.
+"""The chart of a dry run: for each member and notice type, what comes to the right, what goes to the left.
 
 SVG written by hand, as it is a few rectangles: the file needs no script, no font and no network.
 """
@@ -49,7 +49,7 @@ def picture(title: str, said: str, bars: Sequence[Bar]) -> str:
     height = TOP + ROW * max(len(shown), 1) + 34
     longest = max((_length(bar, side) for bar in shown for side in (LEFT, RIGHT)), default=0) or 1
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}"',
         f'height="{height}" font-family="sans-serif" font-size="12" role="img">',
         f"<title>{escape(title)}</title>",
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
@@ -107,9 +107,8 @@ def _legend() -> list[str]:
 
 
 def _bar(bar: Bar, y: int, longest: int) -> list[str]:
-    lines = [
-        f'<text x="{LABEL}" y="{y + 15}" text-anchor="end">{escape(f"{bar.member}  {bar.notice_type}")}</text>'
-    ]
+    name = escape(f"{bar.member}  {bar.notice_type}")
+    lines = [f'<text x="{LABEL}" y="{y + 15}" text-anchor="end">{name}</text>']
     for side, sign in ((LEFT, -1), (RIGHT, 1)):
         at = float(MIDDLE)
         for change in side:
@@ -124,9 +123,9 @@ def _bar(bar: Bar, y: int, longest: int) -> list[str]:
             )
             at += sign * width
         if (length := _length(bar, side)) > 0:
-            anchor = "end" if sign < 0 else "start"
+            anchor, x = "end" if sign < 0 else "start", at + sign * 5
             lines.append(
-                f'<text x="{at + sign * 5:.1f}" y="{y + 15}" text-anchor="{anchor}" fill="#555555">{length:,}</text>'
+                f'<text x="{x:.1f}" y="{y + 15}" text-anchor="{anchor}" fill="#555555">{length:,}</text>'
             )
     return lines
 

@@ -12,7 +12,6 @@ from broker.commands.agreement.diff_chart import Bar, page, picture
 from broker.commands.replaying import Period
 from broker.core.clauses import Agreement
 from broker.core.dry_run import Change, Lane, Outcome, Row
-from broker.core.model import Slot
 from broker.core.notice_json import time_to_json
 from broker.files import write_whole
 from broker.terminal import Exit, Stopped, note, say, style, table
@@ -110,11 +109,10 @@ def lines(shown: Shown) -> Mapping[tuple[str, str], Line]:
         ):
             counter.update(more)  # type: ignore[arg-type]  # each with its own kind
     for lane, count in shown.outcome.before.items():
-        if (line := found.get((lane.member, lane.notice_type))) is not None:
-            line.before += count
-            line.after += shown.outcome.after[lane]
+        if (lane.member, lane.notice_type) in found:
+            found[lane.member, lane.notice_type].before += count
     for lane, count in shown.outcome.after.items():
-        if lane not in shown.outcome.before and (lane.member, lane.notice_type) in found:
+        if (lane.member, lane.notice_type) in found:
             found[lane.member, lane.notice_type].after += count
     return dict(sorted(found.items(), key=lambda each: (-each[1].row.changes.total(), each[0])))
 

@@ -1,6 +1,7 @@
 """The two directories of a dry run: what a person named, and what it is to be changed by.
 
-Decides what OLD and NEW mean, and how a directory looks with an agreement added, taken out, acceded to or left.
+Decides what OLD and NEW mean, and how a directory looks with an agreement put in or taken out, acceded to or
+left.
 Nothing is written anywhere: the changed directory is a value that is gone with the command.
 """
 
