@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adapters.member_folder import NodeFolder
 from adapters.preview import Preview, explained
+from adapters.receiving.incoming import Incoming
+from adapters.store import Store
 from broker.core.agreements import Context, Reference
 from broker.core.directory import Directory
 from broker.core.model import Decision, Delivery, DeliveryHead, Envelope, Header, Slot
@@ -61,9 +62,9 @@ class Undecided:
     code: str | None
 
 
-def past_at_node(node: NodeFolder, statement: bytes) -> Past | Undecided | None:
+def past_at_node(store: Store, incoming: Incoming, statement: bytes) -> Past | Undecided | None:
     """Return what the node's store knows of a statement; None if it does not know it."""
-    row = node.store.row("SELECT envelope, decision, code FROM statements WHERE id = ?", statement)
+    row = store.row("SELECT envelope, decision, code FROM statements WHERE id = ?", statement)
     if row is not None:
         header = decode(Header, decode(Envelope, row[0]).header)
         if row[1] is None:
@@ -74,10 +75,10 @@ def past_at_node(node: NodeFolder, statement: bytes) -> Past | Undecided | None:
             header,
             decision.directory,
             decision.decided_at,
-            node.incoming.known_references(header, decision.decided_at),
+            incoming.known_references(header, decision.decided_at),
             {share.member: frozenset(share.slots) for share in decision.shares},
         )
-    found = node.store.row("SELECT record FROM deliveries WHERE statement = ?", statement)
+    found = store.row("SELECT record FROM deliveries WHERE statement = ?", statement)
     if found is None:
         return None
     delivery = decode(Delivery, found[0])
@@ -90,7 +91,7 @@ def past_at_node(node: NodeFolder, statement: bytes) -> Past | Undecided | None:
         header,
         head.directory,
         head.decided_at,
-        node.incoming.known_references(header, head.decided_at),
+        incoming.known_references(header, head.decided_at),
         {head.member: frozenset(head.slots)},
         head.member,
     )

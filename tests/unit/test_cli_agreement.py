@@ -19,9 +19,9 @@ from broker.core.errors import BadConfiguration
 from broker.core.model import Slot
 from broker.terminal import Exit
 from schemas.agreements.codes import codes_doubted
-from tests.unit.test_cli_commands import AGREEMENTS, Terminal, at
+from tests.unit.test_cli_commands import AGREEMENTS, NOTICES, Terminal, at, network
 
-__all__ = ["at"]
+__all__ = ["at", "network"]
 
 WRONG = """\
 id = "JP VN"
@@ -172,3 +172,65 @@ def test_the_next_version_says_the_same_with_a_fresh_nonce_and_perhaps_an_end() 
         next_version(text.replace(b"version = 1", b'"version" = 1'), "a.toml")
     with pytest.raises(BadConfiguration, match="later than in_force_from"):
         next_version(text, "a.toml", terminated_on=date(2020, 1, 1))
+
+
+# --- a directory ------------------------------------------------------------------------------------------
+
+
+def test_list_tells_who_acceded_who_is_missing_and_what_counts_for_nothing(network: Terminal) -> None:
+    network(f"hub agree {AGREEMENTS / 'jp-nl-2026.toml'} --party jp --dir hub --yes")
+    told = {each["agreement"]: each for each in network("agreement list --dir hub --json").json["agreements"]}
+    assert told["jp-vn-2026"]["acceded"] == ["jp", "vn"]
+    assert told["jp-vn-2026"]["counts"]
+    assert told["jp-nl-2026"]["missing"] == ["nl"]
+    assert not told["jp-nl-2026"]["counts"]
+    said = network("agreement list --dir hub")
+    assert "jp-nl-2026/1  counts for nothing: fewer than two have acceded" in said.out
+    assert [
+        each["agreement"] for each in network("agreement list --dir vn --member NL --json").json["agreements"]
+    ] == ["nl-vn-2026"]
+    assert network("agreement list --dir .").code == Exit.USAGE
+
+
+def test_who_tells_the_reach_in_both_directions_and_what_does_not_count(network: Terminal) -> None:
+    told = network("agreement who VN drug-parcel --dir vn --json").json
+    assert {(each["receiver"], each["agreement"], each["grant"]) for each in told["to"]} == {
+        ("jp", "jp-vn-2026/1", 1),
+        ("nl", "nl-vn-2026/1", 2),
+    }
+    assert {each["giver"] for each in told["from"]} == {"jp", "nl"}
+    said = network("agreement who vn drug-parcel --dir hub")
+    assert said.code == Exit.HELD
+    assert "if: countries JP · purposes customs-enforcement" in said.out
+    early = network("agreement who vn drug-parcel --dir hub --at 2025-12-31")
+    assert early.code == Exit.FAILED
+    assert "not in force yet" in early.out
+    assert "did you mean drug-parcel?" in network("agreement who vn drug-parcell --dir hub").err
+    assert "there are jp, nl, vn" in network("agreement who xx drug-parcel --dir hub").err
+
+
+def test_explain_of_a_draft_says_the_same_at_the_node_and_at_the_hub(network: Terminal) -> None:
+    draft = NOTICES / "drug-parcel.json"
+    here = network(f"agreement explain {draft} --dir vn --json").json
+    hub = network(f"agreement explain {draft} --dir hub --originator VN --json").json
+    assert [(each["member"], each["slots"], each["failed"]) for each in here["receivers"]] == [
+        (each["member"], each["slots"], each["failed"]) for each in hub["receivers"]
+    ]
+    said = network(f"agreement explain {draft} --dir vn")
+    assert "1 of 2 would get it" in said.out
+    assert "jp-vn-2026/1: the notice names none of the countries" in said.out
+    one = network(f"agreement explain {draft} --dir vn --member jp")
+    assert "gets nothing" in one.out
+    assert "needs --originator" in network(f"agreement explain {draft} --dir hub").err
+    assert "its originator" in network(f"agreement explain {draft} --dir vn --member vn").err.replace(
+        "notice's", "its"
+    )
+    assert "no notice of this reference" in network("agreement explain vn/asia-pacific/main/1 --dir vn").err
+    Path("x.bin").write_bytes(b"\x00\x01")
+    assert "neither a draft nor a signed notice" in network("agreement explain x.bin --dir vn").err
+
+
+def test_show_finds_an_agreement_of_the_directory_by_name(network: Terminal) -> None:
+    said = network("agreement show jp-vn-2026 --dir vn")
+    assert "The parties are Customs of jp (jp) and Customs of vn (vn)" in said.out
+    assert "did you mean jp-vn-2026?" in network("agreement show jp-vn-2025 --dir vn").err

@@ -69,7 +69,7 @@ def of_past(place: Place, named: str) -> tuple[Past, Preview]:
             "no such file, and no notice of this reference or id is known here",
             code="unknown-statement",
             where=named,
-            next_step="name it like vn/asia-pacific/main/17 or by its id; a node knows only its own",
+            next_step="name it like vn/asia-pacific/main/17 or by its id; a node knows what it sent and got",
         )
     if isinstance(found, Undecided):
         what = "it is not decided yet" if found.code is None else "it was not admitted, so nobody gets it"
@@ -141,7 +141,7 @@ def _at_node(place: Place, named: str) -> Past | Undecided | None:
             id_ = bytes.fromhex(statement)
         except ValueError:
             return None
-        return past_at_node(node, id_)
+        return past_at_node(node.store, node.incoming, id_)
 
 
 def _at_hub(place: Place, named: str) -> Past | Undecided | None:
