@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Protocol
 
@@ -230,11 +229,6 @@ def _check_keys(members: Mapping[str, Member]) -> None:
             held[identity] = (id_, use)
 
 
-@lru_cache(maxsize=8_192)  # each version of the directory has nearly the keys of the one before
-def _check_once(key: PublicKey) -> None:
-    check_registrable(key)
-
-
 def _identities(member: Member) -> Iterator[tuple[bytes, str]]:
     """Yield, for each key, every id under which the same key could be listed again."""
     for key in member.keys:
@@ -244,7 +238,7 @@ def _identities(member: Member) -> Iterator[tuple[bytes, str]]:
                 field=f"members/{member.id}",
             )
         try:
-            _check_once(key.public)
+            check_registrable(key.public)
         except WeakKey as error:
             wrong = f"a {key.use.value} key of {member.id} must not be used: {error}"
             raise WeakKey(wrong, field=f"members/{member.id}") from None

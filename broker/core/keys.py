@@ -138,6 +138,8 @@ def _verifier(algorithm: Algorithm, raw: bytes) -> Callable[[bytes, bytes], bool
             return lambda _signature, _data: False
 
 
+# Asked where an entry is read, where it stands beside all others, and once again for each version.
+@lru_cache(maxsize=8_192)
 def check_registrable(key: PublicKey) -> None:
     """Refuse a public key under which anybody could sign, or that has a second form.
 

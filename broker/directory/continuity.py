@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from broker.core.errors import (
+    BadConfiguration,
     DirectoryEquivocation,
     DirectoryMixed,
     DirectoryPin,
     DirectoryRolledBack,
     DirectoryWithheld,
 )
+from broker.core.key_history import check_kept
 from broker.core.keys import PublicKey
 from broker.directory.roles import SNAPSHOT, role_of_member
 from broker.directory.versions import Line, Newest, Version
@@ -26,7 +28,7 @@ def check_follows(before: Version, after: Version) -> None:
     """Refuse a version that is older than the one before, in anything.
 
     Raises:
-        DirectoryRolledBack: The snapshot or a role is older, or a role is gone.
+        DirectoryRolledBack: The snapshot, a role or a member's history of keys is older, or a role is gone.
         DirectoryEquivocation: A snapshot or role has other content under the same number.
     """
     # 1. One number, one snapshot.
@@ -43,6 +45,14 @@ def check_follows(before: Version, after: Version) -> None:
             raise DirectoryRolledBack(f"{role}: older than one that was seen", field=role)
         if found.number == line.number and found != line:
             raise DirectoryEquivocation(f"{role}: there are two files of one number", field=role)
+    # 3. No member takes back what it had said of its keys, nor whoever got hold of the key that signs for it.
+    for id_, listing in after.listings.items():
+        earlier = before.listings.get(id_)
+        if earlier is not None and earlier is not listing:
+            try:
+                check_kept(earlier.member, listing.member)
+            except BadConfiguration as error:
+                raise DirectoryRolledBack(str(error), field=error.field) from None
 
 
 def check_newest_follows(before: Newest, after: Newest) -> None:

@@ -70,14 +70,14 @@ class Layout(Mapping[str, bytes]):
         return sorted(int(each[1]) for each in found if each is not None and each[2] == role)
 
     def add(self, files: Mapping[str, bytes]) -> None:
-        """Write files that are not there yet, then the timestamp if it is among them.
+        """Write files that are not there as they should be, then the timestamp if it is among them.
 
         Raises:
             BadConfiguration: The folder cannot be written.
         """
         try:
             for name, data in files.items():
-                if name != TIMESTAMP_NAME and name not in self:
+                if name != TIMESTAMP_NAME and self.get(name) != data:
                     write_whole(self.path / name, data)
             for folder in {name.partition("/")[0] for name in files}:
                 sync_folder(self.path / folder)

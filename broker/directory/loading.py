@@ -153,9 +153,9 @@ def load_version(
     # 7. No key of the network's own is a member's.
     _check_apart(terms, listings)
     directory = _directory(sha256(data).digest(), terms, listings, agreements)
-    names = frozenset(_names(lines, number, listings))
+    digests = dict(_digests(lines, Line(number, directory.version.hex(), len(data)), listings))
     expires_at = min(terms.expires_at, expiry_of(targets), expiry_of(snapshot.signed))
-    return Version(directory, number, lines, terms, delegations, listings, expires_at, names)
+    return Version(directory, number, lines, terms, delegations, listings, expires_at, digests)
 
 
 def _targets(
@@ -250,8 +250,8 @@ def _agreements(
                 if reader not in (None, id_) and not memory.holds(kept) and file_name(name) not in files:
                     continue
                 found[name] = memory.once(kept, partial(_agreement, files, name, length, path))
-            if (found[name].id, found[name].version) != key:
-                raise DirectoryMalformed(f"{path}: is another agreement or version", field=path)
+            if (found[name].id, found[name].version) != key or id_ not in found[name].parties:
+                raise DirectoryMalformed(f"{path}: is another agreement, or not the member's", field=path)
     return tuple(sorted(found.values(), key=lambda each: (each.id, each.version, each.digest)))
 
 
@@ -294,10 +294,12 @@ def _lines(shape: SnapshotShape) -> Mapping[str, Line]:
     return lines
 
 
-def _names(lines: Mapping[str, Line], number: int, listings: Mapping[str, Listing]) -> Iterator[str]:
-    yield metadata_name(SNAPSHOT, number)
+def _digests(
+    lines: Mapping[str, Line], snapshot: Line, listings: Mapping[str, Listing]
+) -> Iterator[tuple[str, str]]:
+    yield metadata_name(SNAPSHOT, snapshot.number), snapshot.digest
     for role in (ROOT, TARGETS, *map(role_of_member, listings)):
-        yield metadata_name(role, lines[role].number)
+        yield metadata_name(role, lines[role].number), lines[role].digest
     for listing in listings.values():
         for listed in listing.listed.values():
-            yield file_name(listed.hashes.sha256)
+            yield file_name(listed.hashes.sha256), listed.hashes.sha256

@@ -8,6 +8,7 @@ The hub's online key signs which files are one version and that it is the newest
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
@@ -16,7 +17,7 @@ from pathlib import Path
 from tuf.api.metadata import Snapshot, Timestamp
 from tuf.api.serialization.json import CanonicalJSONSerializer
 
-from broker.core.errors import BadConfiguration, DirectoryMixed, DirectoryUnsigned
+from broker.core.errors import BadConfiguration, DirectoryUnsigned
 from broker.core.keys import PublicKey, Signer
 from broker.directory.building import directory_keys, snapshot_signed, timestamp_signed
 from broker.directory.change import Change
@@ -37,6 +38,7 @@ from broker.directory.shapes import File, Signature, encoded
 from broker.directory.signers import needs_of
 from broker.directory.versions import Line, Memory, Newest, Version
 
+LOCK_SECONDS = 10.0
 RENEW_SNAPSHOT_MS = 60 * 86_400_000
 """How long before its end a snapshot is made anew although nothing changed."""
 
@@ -145,8 +147,8 @@ class Repository:
                 lines[role] = Line(int(order), sha256(data).hexdigest(), len(data))
         if ROOT not in lines or TARGETS not in lines:
             raise BadConfiguration("the first version needs a root and targets", field="change")
-        # Numbers go on after everything that lies there, also what a crash left without a timestamp.
-        number = max([0, *self._layout.numbers(SNAPSHOT)]) + 1
+        # What a crash has left without a timestamp was never in force, and is written over.
+        number = 1 if before is None else before.version.number + 1
         data = _signed(snapshot_signed(number, lines, at), online)
         added[metadata_name(SNAPSHOT, number)] = data
         return self._stamp(before, added, Line(number, sha256(data).hexdigest(), len(data)), online, at)
@@ -156,9 +158,6 @@ class Repository:
     ) -> Newest:
         number = 1 if before is None else before.number + 1
         added[TIMESTAMP_NAME] = _signed(timestamp_signed(number, snapshot, at), online)
-        for name in added:
-            if name != TIMESTAMP_NAME and self._layout.get(name, added[name]) != added[name]:
-                raise DirectoryMixed(f"{name}: is there with other contents", field=name)
         files = _Over(added, self._layout)
         root = files[metadata_name(ROOT, 1)]
         # What every reader would look at, before anything is written.
@@ -177,7 +176,15 @@ class Repository:
         """Keep others out, the command line and the running hub alike."""
         self._layout.path.mkdir(parents=True, exist_ok=True)
         with (self._layout.path / ".lock").open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            until = time.monotonic() + LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > until:
+                        raise BadConfiguration("somebody else is changing it", field="directory") from None
+                    time.sleep(0.02)
             yield
 
 

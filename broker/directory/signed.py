@@ -13,11 +13,11 @@ from threading import Lock
 
 from broker.clock import Clock
 from broker.core.directory import Directory
-from broker.core.errors import DirectoryExpired
+from broker.core.errors import DirectoryExpired, DirectoryMixed
 from broker.directory.continuity import check_newest_follows, check_past
 from broker.directory.layout import Layout
 from broker.directory.loading import load_newest, load_version
-from broker.directory.roles import SNAPSHOT, metadata_name
+from broker.directory.roles import SNAPSHOT, TIMESTAMP_NAME, metadata_name
 from broker.directory.versions import Memory, Newest, Version
 
 KEPT_VERSIONS = 8
@@ -91,14 +91,15 @@ class SignedDirectory:
             UnfitDirectory: It was held, and is not what it was, or was none of this directory's.
         """
         with self._lock:
-            if self._newest is not None and self._newest.version.directory.version == version:
-                return self._newest.version
+            newest = self._vouched()
+            if newest is None or newest.version.directory.version == version:
+                return None if newest is None else newest.version
             if version not in self._past:
-                number = self._number_of(version)
+                number = self._number_of(version, newest)
                 if number is None:
                     return None
                 past = self._load(number)
-                self._check_between(past)
+                self._check_between(past, newest)
                 while len(self._past) >= KEPT_VERSIONS:
                     del self._past[next(iter(self._past))]
                 self._past[version] = past
@@ -112,24 +113,36 @@ class SignedDirectory:
         return load_version(self._layout, number, self._root, reader=self._reader, memory=self._memory)
 
     def _files_of(self, version: Version) -> Mapping[str, bytes]:
-        found = {name: self._layout.get(name) for name in sorted(version.names)}
-        return {name: data for name, data in found.items() if data is not None}
+        files: dict[str, bytes] = {}
+        for name, digest in sorted(version.digests.items()):
+            # A name stands for one content, so what was read before is not read again.
+            data = self._files.get(name) or self._layout.get(name)
+            if data is not None:
+                if sha256(data).hexdigest() != digest:
+                    raise DirectoryMixed(f"{name}: is not what it was a moment ago", field=name)
+                files[name] = data
+        return files
 
-    def _number_of(self, version: bytes) -> int | None:
+    def _vouched(self) -> Newest | None:
+        """Return the newest version, no matter whether it still counts."""
+        if self._newest is None and TIMESTAMP_NAME in self._layout:
+            return load_newest(self._layout, self._root, reader=self._reader, memory=self._memory)
+        return self._newest
+
+    def _number_of(self, version: bytes, newest: Newest) -> int | None:
         for number in self._layout.numbers(SNAPSHOT):
-            if number not in self._seen:
+            # What has a higher number than the newest was never in force.
+            if number not in self._seen and number <= newest.version.number:
                 data = self._layout.get(metadata_name(SNAPSHOT, number))
                 if data is not None:
                     self._numbers[sha256(data).digest()] = number
                     self._seen.add(number)
         return self._numbers.get(version)
 
-    def _check_between(self, past: Version) -> None:
-        numbers = self._layout.numbers(SNAPSHOT)
+    def _check_between(self, past: Version, newest: Newest) -> None:
+        numbers = [each for each in self._layout.numbers(SNAPSHOT) if each < newest.version.number]
         lower = [each for each in numbers if each < past.number]
         upper = [each for each in numbers if each > past.number]
-        check_past(
-            past,
-            self._load(lower[-1]) if lower else None,
-            self._load(upper[0]) if upper else None,
-        )
+        before = self._load(lower[-1]) if lower else None
+        after = self._load(upper[0]) if upper else newest.version
+        check_past(past, before, after)

@@ -88,7 +88,8 @@ class Version:
         delegations: With which keys each member signs.
         listings: What each member's role lists.
         expires_at: When the first of root, targets and snapshot expires, UTC ms.
-        names: The names of all files that it consists of; agreements of others may not be there.
+        digests: SHA-256, in hexadecimal, of each file that it consists of, by name; agreements of others may
+            not be there.
     """
 
     directory: Directory
@@ -98,7 +99,12 @@ class Version:
     delegations: Mapping[str, Delegation]
     listings: Mapping[str, Listing]
     expires_at: int
-    names: frozenset[str]
+    digests: Mapping[str, str]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all files that it consists of."""
+        return frozenset(self.digests)
 
 
 @dataclass(frozen=True, slots=True)
