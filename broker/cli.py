@@ -52,6 +52,7 @@ COMMANDS: Mapping[str, Entry] = {
     "doctor": Entry(RUN, "broker.commands.doctor", "Check a folder, and say what mends it."),
     "backup": Entry(RUN, "broker.commands.backup", "Back a hub or node up into one file, while it runs."),
     "restore": Entry(RUN, "broker.commands.restore", "Bring a backup back as a folder."),
+    "key": Entry(RUN, "broker.commands.key", "Show, make, copy and bring back private keys."),
     "agreement": Entry(ADMIT, "broker.commands.agreement", "Write, check, read and explain agreements."),
     "audit": Entry(AUDIT, "broker.commands.audit", "Read the stored log back, count it and prove it."),
     "demo": Entry(DEVELOP, "broker.commands.demo", "Play a hub and four members on this machine."),

@@ -7,7 +7,7 @@ the caller's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -128,7 +128,15 @@ def put_keys_back(root: Path, data: bytes, passphrase: str) -> int:
     """
     if len(data) > MOST_BYTES:
         raise BadConfiguration("the sealed keys are larger than any", field=KEYS)
-    keys = unseal(data, passphrase)
+    return write_keys(root, unseal(data, passphrase))
+
+
+def write_keys(root: Path, keys: Mapping[str, bytes]) -> int:
+    """Write keys into the folder, for its owner alone, and return how many there are.
+
+    Raises:
+        BadConfiguration: A name leads out of the folder, or there is a key already.
+    """
     for name, key in keys.items():
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:

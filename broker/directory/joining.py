@@ -174,8 +174,13 @@ def read_welcome(data: bytes, member: str, transport_key: bytes) -> Welcome:
 
 def fingerprint(data: bytes) -> str:
     """Return what two people read to each other to know that they hold the same file."""
-    digest = sha256(data).hexdigest()
-    return " ".join(digest[start : start + 4] for start in range(0, 32, 4))
+    return grouped(sha256(data).digest())
+
+
+def grouped(digest: bytes) -> str:
+    """Return half of a digest as people read it out: eight groups of four."""
+    text = digest.hex()
+    return " ".join(text[start : start + 4] for start in range(0, 32, 4))
 
 
 def _signed(network: str, member: str, csr: bytes) -> bytes:
