@@ -8,7 +8,7 @@ whom no lead goes, and whatever a lead promises comes with a notice that meets i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker.core.agreements import Clause, given_slots
 from broker.core.clauses import EVERY_PARTY, Agreement, Grant
@@ -94,3 +94,48 @@ def reached_slots(found: Iterable[Lead]) -> Mapping[tuple[str, str, str], frozen
                 key = (lead.giver, lead.receiver, notice_type)
                 most[key] = most.get(key, frozenset()) | lead.slots
     return most
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a change of the directory does to one kind of notice between two members, at the most."""
+
+    giver: str
+    receiver: str
+    notice_type: str
+    before: frozenset[Slot]
+    after: frozenset[Slot]
+
+
+def effects(before: Directory, after: Directory, member: str, at: int) -> tuple[Effect, ...]:
+    """Return what changes for notices to and from a member: the most that can flow, before and after."""
+    found = []
+    for one, other in (([member], None), (None, [member])):
+        old = reached_slots(leads(before, at, givers=one, receivers=other))
+        new = reached_slots(leads(after, at, givers=one, receivers=other))
+        found += [
+            Effect(*key, old.get(key, frozenset()), new.get(key, frozenset()))
+            for key in sorted(old.keys() | new.keys())
+            if old.get(key) != new.get(key)
+        ]
+    return tuple(found)
+
+
+def acceding(directory: Directory, member: str, agreement: Agreement) -> Directory:
+    """Return the directory once the member has acceded to the agreement."""
+    held = directory.members[member]
+    accessions = {**held.accessions, (agreement.id, agreement.version): agreement.digest}
+    others = tuple(
+        each for each in directory.agreements if (each.id, each.version) != (agreement.id, agreement.version)
+    )
+    members = {**directory.members, member: replace(held, accessions=accessions)}
+    return replace(directory, members=members, agreements=(*others, agreement))
+
+
+def leaving(directory: Directory, member: str, agreement: Agreement) -> Directory:
+    """Return the directory once the member lists the agreement no more."""
+    held = directory.members[member]
+    accessions = {
+        key: digest for key, digest in held.accessions.items() if key != (agreement.id, agreement.version)
+    }
+    return replace(directory, members={**directory.members, member: replace(held, accessions=accessions)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
@@ -10,15 +11,18 @@ from random import Random
 import pytest
 
 from broker.commands.agreement.check import line_of
+from broker.commands.agreement.ending import ending_of
 from broker.commands.agreement.new import TEMPLATES
 from broker.commands.agreement.writing import KINDS, Plan, next_version, write_agreement
 from broker.core.agreement_doubts import doubts_of
 from broker.core.agreement_text import parse_agreement, problems_of
-from broker.core.clauses import Mode
+from broker.core.agreements import Context, Share, Withhold, decide
+from broker.core.clauses import Mode, OnTermination, Terms
 from broker.core.errors import BadConfiguration
-from broker.core.model import Slot
+from broker.core.model import Act, Slot
 from broker.terminal import Exit
 from schemas.agreements.codes import codes_doubted
+from tests.strategies import DAY, NOW, agreement, directory, grant, header, reference, share
 from tests.unit.test_cli_commands import AGREEMENTS, NOTICES, Terminal, at, network
 
 __all__ = ["at", "network"]
@@ -234,3 +238,70 @@ def test_show_finds_an_agreement_of_the_directory_by_name(network: Terminal) -> 
     said = network("agreement show jp-vn-2026 --dir vn")
     assert "The parties are Customs of jp (jp) and Customs of vn (vn)" in said.out
     assert "did you mean jp-vn-2026?" in network("agreement show jp-vn-2025 --dir vn").err
+
+
+def test_accede_tells_what_would_flow_at_once_and_what_once_the_others_accede(network: Terminal) -> None:
+    parties = "--party jp --party nl"
+    network(f"agreement new --template bilateral {parties} --from 2026-01-01 -o new.toml --title Assistance")
+    told = network("agreement accede new.toml --dir jp --json").json
+    assert told["effects"] == []
+    assert told["missing"] == ["nl"]
+    later = {(each["from"], each["to"], each["type"]): each["after"] for each in told["once_all_acceded"]}
+    assert later["nl", "jp", "drug-parcel"] == ["facts", "entities", "intelligence"]
+    assert ("jp", "nl", "feedback") in later
+    network("hub agree new.toml --party nl --dir hub --yes")
+    now = network("agreement accede new.toml --dir hub --member jp").out
+    assert "so far nl has" in now
+    assert "jp → nl" in now
+    assert "accedes, too" not in now
+    assert "vn is no party" in network("agreement accede new.toml --dir vn").err
+    assert "--member" in network("agreement accede new.toml --dir hub").err
+    assert "jp would accede" in network("agreement accede new.toml --dir hub --member JP").out
+
+
+def test_leave_works_out_the_dates_and_what_another_agreement_keeps(network: Terminal) -> None:
+    at_once = network("agreement leave jp-vn-2026 --dir vn --json").json
+    assert at_once["open_cases_until"] is None
+    assert at_once["erase_by"] == at_once["ends_on"]
+    assert {(each["from"], each["to"], each["type"]) for each in at_once["effects"]} >= {
+        ("vn", "jp", "drug-parcel"),
+        ("jp", "vn", "feedback"),
+    }
+    assert at_once["held"] == 0
+    said = network("agreement leave jp-vn-2026 --dir vn").out
+    assert "they go on for 90 days only after an end in the text" in said
+    orderly = network("agreement leave jp-vn-2026 --dir vn --on 2027-06-30 -o end.toml --json").json
+    assert orderly["ends_on"] == "2027-06-30"
+    assert orderly["open_cases_until"] == orderly["erase_by"] == "2027-09-28"
+    assert orderly["kept_until"] == "2029-09-27"
+    assert network("agreement check end.toml").code == Exit.HELD
+    kept = network("agreement leave nl-vn-2026 --member nl --dir hub").out
+    assert "open cases     end at once" in kept
+    assert "nl is no party" in network("agreement leave jp-vn-2026 --member nl --dir hub").err
+
+
+def test_an_end_of_an_agreement_is_the_one_that_decide_keeps() -> None:
+    """The dates that are promised are those at which `decide` stops."""
+    value = agreement(
+        grant(terms=Terms(retention_days=30)), wind_down_days=90, on_termination=OnTermination.ERASE
+    )
+    ending = ending_of(value, "jp", NOW, end_at=NOW + 10 * DAY)
+    ended = replace(value, terminated_at=ending.ends_at, wound_down_at=ending.open_cases_until)
+    case = reference(shares={"jp": share(Slot.FACTS, under=[ended])})
+    for moment, act, flows in (
+        (ending.ends_at - 1, Act.ORIGINAL, True),
+        (ending.ends_at, Act.ORIGINAL, False),
+        (ending.ends_at, Act.UPDATE, True),
+        ((ending.open_cases_until or 0) - 1, Act.UPDATE, True),
+        (ending.open_cases_until or 0, Act.UPDATE, False),
+    ):
+        references = (case.statement,) if act is Act.UPDATE else ()
+        notice = header(act=act, references=references)
+        verdict = decide(notice, "jp", directory(ended), Context(moment, {case.statement: case}))
+        assert isinstance(verdict, Share if flows else Withhold), (moment, act)
+    assert ending.erase_by == ending.open_cases_until
+    assert ending.kept_until == (ending.open_cases_until or 0) + 30 * DAY
+    assert ending_of(value, "jp", NOW).erase_by == NOW
+    free = agreement(grant(), on_termination=OnTermination.KEEP_UNTIL_RETENTION)
+    assert ending_of(free, "jp", NOW).kept_until is None
+    assert ending_of(free, "jp", NOW).erase_by is None

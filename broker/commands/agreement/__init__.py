@@ -11,6 +11,7 @@ import click
 from broker.commands.agreement.check import check_command
 from broker.commands.agreement.diff import diff_command
 from broker.commands.agreement.explain import explain_command
+from broker.commands.agreement.joining import accede_command, leave_command
 from broker.commands.agreement.listing import list_command
 from broker.commands.agreement.new import new_command
 from broker.commands.agreement.show import show_command
@@ -39,5 +40,7 @@ for command in (
     explain_command,
     who_command,
     diff_command,
+    accede_command,
+    leave_command,
 ):
     agreement.add_command(command)

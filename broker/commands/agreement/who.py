@@ -33,11 +33,10 @@ if TYPE_CHECKING:
 @dir_option
 @json_option
 def who_command(member: str, notice_type: str, at: object, folder: Path, as_json: bool) -> int:
-    """Say to whom notices of a TYPE go from MEMBER, and from whom they come to it: by which grants, which
-    parts, under which conditions, and what is owed for them.
+    """Say to whom notices of a TYPE go from MEMBER, and from whom they come to it.
 
-    What is between the two and does not count now is said, too, with the clause.  Exit code 1 if nobody is
-    reached.
+    By which grants, which parts, under which conditions, and what is owed for them.  What is between two and
+    does not count now is said, too, with the clause.  Exit code 1 if nobody is reached.
     """
     from datetime import UTC, datetime
 
