@@ -35,12 +35,13 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Private keys, and certificates as PEM files.
 
-    `log` signs checkpoints (Ed25519); it is a file or a key on a token.  `passphrase_file` holds its
-    passphrase, or the PIN of a token that names no source of its own.  `authority` is the certificate of the
-    authority that members' certificates come from.
+    `log` signs checkpoints (Ed25519), `online` which version of the signed directory is the newest; each is
+    a file or a key on a token.  `passphrase_file` holds their passphrase, or the PIN of a token that names no
+    source of its own.  `authority` is the certificate of the authority that members' certificates come from.
     """
 
     log: KeyPlace = KeyPlace("keys/log.pem")
+    online: KeyPlace = KeyPlace("keys/online.pem")
     passphrase_file: Path | None = None
     tls: Path = Path("keys/tls.pem")
     certificate: Path = Path("tls/hub.pem")

@@ -20,10 +20,8 @@ from broker.files import make_private_folder, write_key, write_whole
 from broker.keyring.place import KeyPlace
 
 KEYS_FOLDER = "keys"
-SECRET = frozenset(
-    {"log", "sign", "countersign", "tls", "key", "secret_file", "password_file", "passphrase_file"}
-)
-"""Settings whose files nobody else may read."""
+SECRET = frozenset({"tls", "key", "secret_file", "password_file", "passphrase_file"})
+"""Settings whose files nobody else may read, besides those that name private keys."""
 PUBLIC = frozenset({"certificate", "authority"})
 
 
@@ -39,27 +37,27 @@ class Contents:
 def contents_of(settings: msgspec.Struct, root: Path, more: Sequence[str]) -> Contents:
     """Return what of the folder `root` a backup takes; `more` are files and folders in clear."""
     clear, secret, outside = [*more], [KEYS_FOLDER], []
-    for setting, path in named(settings):
+    for setting, place in named(settings):
         kind = setting.rpartition(".")[2]
-        if kind not in SECRET | PUBLIC:
+        hidden = isinstance(place, KeyPlace) or kind in SECRET
+        if not hidden and kind not in PUBLIC:
             continue
+        path = place.file if isinstance(place, KeyPlace) else place
         if not (root / path).resolve().is_relative_to(root.resolve()):
             outside.append(f"{setting} ({path})")
-        elif kind in SECRET:
+        elif hidden:
             secret.append(path.as_posix())
         else:
             clear.append(path.as_posix())
     return Contents(clear, secret, outside)
 
 
-def named(settings: msgspec.Struct, prefix: str = "") -> Iterator[tuple[str, Path]]:
+def named(settings: msgspec.Struct, prefix: str = "") -> Iterator[tuple[str, Path | KeyPlace]]:
     """Yield every setting that names a file, however deep."""
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
-        if isinstance(value, Path):
+        if isinstance(value, Path) or (isinstance(value, KeyPlace) and value.token is None):
             yield prefix + name, value
-        elif isinstance(value, KeyPlace) and value.token is None:
-            yield prefix + name, value.file
         elif isinstance(value, msgspec.Struct):
             yield from named(value, f"{prefix}{name}.")
         elif isinstance(value, dict):
