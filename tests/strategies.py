@@ -185,22 +185,35 @@ def any_notice(random: Random, value: Directory) -> Case:
 
 
 def any_directory(random: Random) -> Directory:
-    """A directory in which nearly everybody acceded to what it is party to."""
-    agreements = tuple(any_agreement(random, number) for number in range(random.randint(1, 4)))
+    """Agreements of two or of many, some in several versions, nearly all acceded to by nearly all."""
+    agreements: list[Agreement] = []
+    for number in range(random.randint(1, 4)):
+        agreements.append(any_agreement(random, number))
+        if random.random() < 0.3:
+            agreements.append(_later_version(random, agreements[-1]))
     value = directory(*agreements)
+    members = dict(value.members)
+    for each in agreements:
+        for party in sorted(each.parties):
+            if random.random() < 0.06:
+                members[party] = _listed(members[party], each, None)
+            elif random.random() < 0.02:
+                members[party] = _listed(members[party], each, digest("other bytes"))
+    for stranger in sorted(set(MEMBERS) - agreements[0].parties):
+        if random.random() < 0.1:
+            members[stranger] = _listed(members[stranger], agreements[0], agreements[0].digest)
     if random.random() < 0.1:
-        value = without_accession(value, random.choice(MEMBERS))
-    if random.random() < 0.2:
-        other = replace(random.choice(agreements), digest=digest("other bytes"))
-        careless = random.choice(MEMBERS)
-        accessions = {**value.members[careless].accessions, (other.id, other.version): other.digest}
-        changed = replace(value.members[careless], accessions=accessions)
-        value = replace(value, members={**value.members, careless: changed})
-    return value
+        del members[random.choice(MEMBERS)]
+    return replace(value, members=members)
+
+
+def _listed(found: Member, one: Agreement, listed: bytes | None) -> Member:
+    rest = {key: value for key, value in found.accessions.items() if key != (one.id, one.version)}
+    return replace(found, accessions=rest if listed is None else {**rest, (one.id, one.version): listed})
 
 
 def any_agreement(random: Random, number: int) -> Agreement:
-    parties = random.sample(MEMBERS, random.choice((2, 2, 3, 5)))
+    parties = random.sample(MEMBERS, random.choice((2, 2, 3, 4, 5)))
     in_force_at = NOW + random.choice((-100, -100, -10, 0)) * DAY
     terminated_at = in_force_at + random.choice((10, 100)) * DAY if random.random() < 0.4 else None
     id_ = f"agreement-{number}"
@@ -212,10 +225,27 @@ def any_agreement(random: Random, number: int) -> Agreement:
         terminated_at=terminated_at,
         wound_down_at=None if terminated_at is None else terminated_at + random.choice((0, 30)) * DAY,
         personal_data=(
-            PersonalData(in_force_at + random.choice((0, 10)) * DAY, "an article")
+            PersonalData(in_force_at + random.choice((0, 10, 100)) * DAY, "an article")
             if random.random() < 0.5
             else None
         ),
+    )
+
+
+def _later_version(random: Random, before: Agreement) -> Agreement:
+    """The agreement with other grants, perhaps for other parties, from about when the one before ends."""
+    parties = before.parties if random.random() < 0.7 else before.parties | {random.choice(MEMBERS)}
+    fresh = any_agreement(random, 0)
+    return replace(
+        fresh,
+        id=before.id,
+        version=before.version + 1,
+        digest=digest(f"{before.id} again"),
+        parties=parties,
+        grants=tuple(any_grant(random, sorted(parties)) for _ in fresh.grants),
+        in_force_at=random.choice((fresh.in_force_at, before.terminated_at or fresh.in_force_at)),
+        terminated_at=None,
+        wound_down_at=None,
     )
 
 
