@@ -142,6 +142,9 @@ class SignedNetwork:
         other = copy(self)
         other.path, other.repository, other.clock = path, Repository(path), MovedClock(self.now)
         other.members = dict(self.members)
+        newest = other.repository.newest()
+        assert newest is not None
+        other.newest = newest
         return other
 
     @property

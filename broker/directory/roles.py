@@ -40,8 +40,6 @@ MOST_BYTES = {ROOT: 512_000, TARGETS: 5_000_000, MEMBER: 512_000, SNAPSHOT: 2_00
 """How long each role's file may be; none is longer than tuf's client reads."""
 
 TIMESTAMP_NAME = "metadata/timestamp.json"
-SIGNING = (Algorithm.ED25519, Algorithm.ESP256)
-"""Whose signatures a role may bear."""
 
 
 def role_of_member(member: str) -> str:
@@ -85,16 +83,14 @@ def file_name(digest: str) -> str:
     return f"files/{digest}"
 
 
-@lru_cache(maxsize=8_192)
 def tuf_key(key: PublicKey) -> SSlibKey:
-    """Return the key as TUF metadata has it, under its own id."""
-    if key.algorithm is Algorithm.ED25519:
-        return SSlibKey(key.id.hex(), "ed25519", "ed25519", {"public": key.raw.hex()})
-    if key.algorithm is not Algorithm.ESP256:
-        raise DirectoryMalformed("a directory is signed with Ed25519 or ESP256", field="key")
-    point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), key.raw)
-    pem = point.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return SSlibKey(key.id.hex(), "ecdsa", "ecdsa-sha2-nistp256", {"public": pem.decode()})
+    """Return the key as TUF metadata has it, under its own id.
+
+    Raises:
+        DirectoryMalformed: It is of an algorithm that signs no directory.
+    """
+    kind, scheme, text = _written(key)
+    return SSlibKey(key.id.hex(), kind, scheme, {"public": text})
 
 
 def public_key(key: Key) -> PublicKey:
@@ -107,18 +103,29 @@ def public_key(key: Key) -> PublicKey:
 
 
 @lru_cache(maxsize=8_192)
+def _written(key: PublicKey) -> tuple[str, str, str]:
+    if key.algorithm is Algorithm.ED25519:
+        return "ed25519", "ed25519", key.raw.hex()
+    if key.algorithm is not Algorithm.ESP256:
+        raise DirectoryMalformed("a directory is signed with Ed25519 or ESP256", field="key")
+    point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), key.raw)
+    pem = point.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return "ecdsa", "ecdsa-sha2-nistp256", pem.decode()
+
+
+@lru_cache(maxsize=8_192)
 def _public_key(id_: str, kind: str, scheme: str, text: str) -> PublicKey:
     try:
         if kind == "ed25519":
             public = PublicKey(Algorithm.ED25519, bytes.fromhex(text))
         else:
             public = public_key_of(serialization.load_pem_public_key(text.encode()))
-        found = tuf_key(public)
+        written = _written(public)
     except (ValueError, UnsupportedAlgorithm, WeakKey):
         raise DirectoryMalformed("not a key of Ed25519 or P-256", field="key") from None
-    if (found.keytype, found.scheme, found.keyval["public"]) != (kind, scheme, text):
+    if written != (kind, scheme, text):
         raise DirectoryMalformed("a key is not in its one form", field="key")
-    if found.keyid != id_:
+    if public.id.hex() != id_:
         raise DirectoryMalformed("a key is filed under another id than its own", field="key")
     return public
 

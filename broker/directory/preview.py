@@ -1,0 +1,198 @@
+"""What a change of the directory would change, and who must still sign it, as lines for people.
+
+Decides nothing: it compares what is signed with the version in force.  Whoever signs reads these lines, so
+each difference has one, and what nobody will take is said to be so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from broker.core.directory import Member, MemberKey, TransportKey
+from broker.core.errors import BadConfiguration, WeakKey
+from broker.core.keys import PublicKey
+from broker.directory.change import Change
+from broker.directory.member_file import parse_member
+from broker.directory.roles import ONLINE, ROOT, TARGETS, entry_path, file_name, member_of_role
+from broker.directory.signers import Need
+from broker.directory.verifying import delegation_of
+from broker.directory.versions import Version
+
+ROLES = {ROOT: "root keys", TARGETS: "keys of the secretariat", ONLINE[0]: "keys of the hub"}
+
+
+def describe(
+    change: Change, before: Version | None, files: Mapping[str, bytes] | None = None
+) -> tuple[str, ...]:
+    """Return what the change changes, one sentence each; it has at least one line.
+
+    Args:
+        change: The change.
+        before: The version in force; None for a network that has none yet.
+        files: Where entries are that do not travel with the change, by name as in `layout`.
+    """
+    match change.role:
+        case "root":
+            lines = list(_root(change, before))
+        case "targets":
+            lines = list(_targets(change, before))
+        case _:
+            lines = list(_member(change, before, {} if files is None else files))
+    until = f"{change.role} {change.number}: valid until {change.shape.expires[:10]}"
+    return (until, *(lines or ["nothing else changes"]))
+
+
+def say_needs(needs: Sequence[Need], holders: Mapping[str, str]) -> tuple[str, ...]:
+    """Return who has signed and who must still sign, one sentence for each group of keys.
+
+    Args:
+        needs: From `signers.needs_of`.
+        holders: Who holds a key, by its id in hexadecimal.
+    """
+    return tuple(_need(need, holders) for need in needs)
+
+
+def key_name(key: PublicKey, holders: Mapping[str, str]) -> str:
+    """Return how people call a key: its holder if one is named, and the beginning of its id."""
+    short = short_id(key.id)
+    return f"{holders[key.id.hex()]} ({short})" if key.id.hex() in holders else f"key {short}"
+
+
+def short_id(id_: bytes) -> str:
+    """Return the beginning of a key's id, in groups that people can read to each other."""
+    text = id_.hex()[:16]
+    return " ".join(text[start : start + 4] for start in range(0, 16, 4))
+
+
+def _need(need: Need, holders: Mapping[str, str]) -> str:
+    signed = ", ".join(key_name(key, holders) for key in need.signed) or "nobody"
+    said = f"of {need.whose}, {need.threshold} of {len(need.keys)} must sign; signed by {signed}"
+    if not need.missing:
+        return f"{said}: enough"
+    waiting = ", ".join(key_name(key, holders) for key in need.waiting)
+    return f"{said}; {need.missing} more of {waiting}"
+
+
+def _root(change: Change, before: Version | None) -> Iterator[str]:
+    shape = change.shape
+    terms = None if before is None else before.terms
+    if terms is None or shape.network != terms.network:
+        yield f"the network is {shape.network}"
+    if terms is None or shape.log_key != terms.log_key:
+        yield f"the log's key is {shape.log_key}"
+    for role, words in ROLES.items():
+        now = delegation_of(change.delegator, role)
+        held = () if terms is None else terms.roles[role].keys
+        holders = {**({} if terms is None else terms.holders), **shape.holders}
+        yield from _keys_changed(words, held, now.keys, holders)
+        if terms is None or now.threshold != terms.roles[role].threshold:
+            yield f"{words}: {now.threshold} of {len(now.keys)} must sign"
+    for id_, name in sorted(shape.holders.items()):
+        if terms is not None and terms.holders.get(id_, name) != name:
+            yield f"key {id_[:16]} is now held by {name}"
+
+
+def _targets(change: Change, before: Version | None) -> Iterator[str]:
+    delegator = change.delegator
+    found = {each.name: each for each in change.shape.delegations.roles}
+    now = {member_of_role(name): delegation_of(delegator, name).keys for name in found}
+    held = {} if before is None else {id_: each.keys for id_, each in before.delegations.items()}
+    for id_ in sorted(set(held) - set(now)):
+        yield f"{id_} is no longer a member"
+    for name in sorted(found):
+        id_ = member_of_role(name) or ""
+        if not id_:
+            yield f"{name} is no member's role, and nobody will take this"
+        elif id_ not in held:
+            keys = ", ".join(short_id(key.id) for key in now[id_])
+            yield f"{id_} becomes a member; its files may be signed with {keys}"
+        else:
+            yield from _keys_changed(f"{id_} signs its files", held[id_], now[id_], {})
+
+
+def _member(change: Change, before: Version | None, files: Mapping[str, bytes]) -> Iterator[str]:
+    listing = None if before is None else before.listings.get(change.member)
+    digest = change.entry_digest or ""
+    text = change.files.get(digest) or files.get(file_name(digest))
+    if text is None:
+        yield "its entry is not here, so what changes in it cannot be said"
+    else:
+        try:
+            entry = parse_member(text, entry_path(change.member))
+        except (BadConfiguration, WeakKey) as error:
+            yield f"its entry cannot be used, and nobody will take this: {error}"
+        else:
+            yield from _entry(None if listing is None else listing.member, entry)
+    own = entry_path(change.member)
+    listed = {path: each.hashes.sha256 for path, each in change.shape.targets.items() if path != own}
+    had = {} if listing is None else {p: e.hashes.sha256 for p, e in listing.listed.items() if p != own}
+    for path in sorted(set(had) - set(listed)):
+        yield f"leaves {_agreement(path)}"
+    for path, sha256 in sorted(listed.items()):
+        if path not in had:
+            yield f"accedes to {_agreement(path)}, whose text has SHA-256 {sha256}"
+        elif had[path] != sha256:
+            yield f"accedes to another text of {_agreement(path)}, with SHA-256 {sha256}"
+
+
+def _entry(before: Member | None, after: Member) -> Iterator[str]:
+    if before is None:
+        regions = ", ".join(region.slug for region in after.regions)
+        yield f"{after.id} is {after.name}, {after.member_class.value}, in {regions}"
+    else:
+        if before.name != after.name:
+            yield f"{after.id} is now called {after.name}"
+        if before.member_class != after.member_class:
+            yield f"{after.id} is now of class {after.member_class.value}"
+        if before.regions != after.regions:
+            yield f"{after.id} is now in {', '.join(region.slug for region in after.regions)}"
+    held = {} if before is None else {key.id: key for key in _all_keys(before)}
+    for key in _all_keys(after):
+        yield from _key(held.pop(key.id, None), key)
+    for key in held.values():
+        yield f"{_called(key)} is no longer listed, and nobody will take this"
+
+
+def _key(before: MemberKey | TransportKey | None, after: MemberKey | TransportKey) -> Iterator[str]:
+    called = _called(after)
+    if before is None:
+        yield f"{called} counts from {_moment(after.valid_from)}"
+    if after.valid_until is not None and (before is None or before.valid_until != after.valid_until):
+        yield f"{called} counts until {_moment(after.valid_until)}"
+    revoked = after.revoked_at, after.reason
+    if after.revoked_at is not None and (before is None or (before.revoked_at, before.reason) != revoked):
+        reason = "without a reason" if after.reason is None else f"as {after.reason.value}"
+        yield f"{called} is revoked {reason} since {_moment(after.revoked_at)}"
+    if isinstance(after, MemberKey) and after.pq_required_from is not None:
+        asked = before.pq_required_from if isinstance(before, MemberKey) else None
+        if asked != after.pq_required_from:
+            yield f"every notice must be countersigned from {_moment(after.pq_required_from)}"
+
+
+def _all_keys(member: Member) -> list[MemberKey | TransportKey]:
+    return [*member.keys, *member.transport_keys]
+
+
+def _called(key: MemberKey | TransportKey) -> str:
+    use = key.use.value if isinstance(key, MemberKey) else "transport"
+    return f"the {use} key {short_id(key.id)}"
+
+
+def _keys_changed(
+    words: str, before: Collection[PublicKey], after: Collection[PublicKey], holders: Mapping[str, str]
+) -> Iterator[str]:
+    added = [key_name(key, holders) for key in after if key not in before]
+    gone = [key_name(key, holders) for key in before if key not in after]
+    if added:
+        yield f"{words}: from now on also {', '.join(added)}"
+    if gone:
+        yield f"{words}: no longer {', '.join(gone)}"
+
+
+def _agreement(path: str) -> str:
+    return path.split("/agreements/", 1)[-1].removesuffix(".toml")
+
+
+def _moment(time: int) -> str:
+    return datetime.fromtimestamp(time // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
