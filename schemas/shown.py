@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from broker.core.catalogue import NoticeType
+from broker.core.further_terms import FurtherTerms
 from broker.core.model import Envelope, Ground, Header, Obligations, Slot
 
 
@@ -51,6 +52,7 @@ class Shown:
         key: The id of the key that signed.
         names: Names of members by their ids, as far as they are known.
         obligations: What the reader owes for it.
+        further: What the agreements ask beside that; None where they are not at hand.
         grounds: The agreements under which the reader has it.
         decided_at: When the hub decided, UTC milliseconds.
         proof: Where the log has it.
@@ -68,6 +70,7 @@ class Shown:
     key: bytes | None = None
     names: Mapping[str, str] | None = None
     obligations: Obligations | None = None
+    further: FurtherTerms | None = None
     grounds: tuple[Ground, ...] = ()
     decided_at: int | None = None
     proof: ProofLine | None = None

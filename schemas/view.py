@@ -17,6 +17,7 @@ from typing import Any
 from broker.core.model import Act, Slot, Status, Tlp
 from schemas.fields import Reading, Row
 from schemas.flags import flags
+from schemas.obligations import obligation_rows
 from schemas.readable import Value, coded, time, visible
 from schemas.shown import Shown, SlotState
 from schemas.walk import type_of
@@ -265,26 +266,10 @@ class _Viewing:
         )
 
     def _obligations(self) -> tuple[Row, ...]:
-        owed = self.shown.obligations
-        if owed is None:
+        shown = self.shown
+        if shown.obligations is None:
             return ()
-        words = self.words
-        keep = words.page("keep_not_limited") if owed.retain_until is None else self._time(owed.retain_until)
-        answer = (
-            words.page("feedback_not_asked") if owed.feedback_due is None else self._time(owed.feedback_due)
-        )
-        handling = f"{owed.handling.name}: {words.word('handling', owed.handling.name)}"
-        passing = (
-            ("onward_domestic", owed.onward_domestic),
-            ("onward_community", owed.onward_community),
-            ("onward_third_country", owed.onward_third_country),
-        )
-        return (
-            self._row("keep_until", keep),
-            self._row("feedback_by", answer),
-            *(self._row(key, words.word("onward", onward.name)) for key, onward in passing),
-            self._row("handling_code", handling),
-        )
+        return obligation_rows(shown.obligations, shown.further, self.words, shown.offset_minutes)
 
     def _logged(self) -> str:
         proof = self.shown.proof

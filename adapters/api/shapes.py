@@ -199,13 +199,32 @@ class Onward(Shape, frozen=True):
     third_country: str
 
 
+class AtTheEnd(Shape, frozen=True):
+    """What becomes of it once an agreement is over and wound down; `on` is null while no end is agreed."""
+
+    agreement: str
+    version: int
+    rule: Annotated[str, Meta(examples=["erase", "keep-until-retention"])]
+    on: Time | None
+
+
+class InWords(Shape, frozen=True):
+    """What is owed, one sentence each."""
+
+    en: list[str]
+    vi: list[str]
+
+
 class Obligations(Shape, frozen=True):
-    """What is owed for it."""
+    """What is owed for it.  Use in court and what becomes of it at the end are in the agreements."""
 
     retain_until: Time | None
     feedback_due: Time | None
     handling: str
     onward: Onward
+    evidentiary_use: Annotated[str | None, Meta(examples=["DENY", "CONSENT", "ALLOW"])]
+    on_termination: list[AtTheEnd]
+    in_words: InWords
 
 
 class LogEntry(Shape, frozen=True):

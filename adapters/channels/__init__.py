@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from broker.core.errors import Refused, Unavailable
+from broker.core.further_terms import FurtherTerms
 from broker.core.model import DeliveryHead, Status
 from broker.core.notice import Notice
 from schemas.shown import ProofLine
@@ -61,7 +62,7 @@ class ChannelRefused(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A checked delivery, where the log has it, and the names of members by their ids.
+    """A checked delivery, where the log has it, the names of members, and what agreements ask beside it.
 
     `number` is its place in the channel's queue: it grows from one item to the next, and the same delivery
     that is offered again after a failure has the same; a replay has another.
@@ -73,6 +74,7 @@ class Item:
     proof: ProofLine
     names: Mapping[str, str]
     number: int = 0
+    further: FurtherTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)

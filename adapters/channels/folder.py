@@ -156,6 +156,7 @@ def page_of(item: Item) -> Shown:
         key=notice.key.id,
         names=item.names,
         obligations=head.obligations,
+        further=item.further,
         grounds=head.grounds,
         decided_at=head.decided_at,
         proof=item.proof,

@@ -21,6 +21,7 @@ from broker.core.model import Delivery, DeliveryHead
 from broker.core.notice_json import time_or_none, time_to_json
 from broker.core.records import decode
 from broker.terminal import Exit, Group, answer, clean, json_option, note, say, style, table
+from schemas.obligations import in_words
 
 LOOK_SECONDS = 0.3
 PAGE = 500
@@ -122,6 +123,8 @@ def _object(received: Received) -> dict[str, Any]:
         "decided_at": time_to_json(head.decided_at),
         "taken_at": time_to_json(received.taken_at),
         "feedback_due": time_or_none(due),
+        "retain_until": time_or_none(head.obligations.retain_until),
+        "owed": in_words(head.obligations, None),
         "leaf": received.leaf,
     }
 
@@ -138,7 +141,7 @@ def _print(received: list[Received], *, as_json: bool) -> None:
 def _line(received: Received) -> tuple[str, ...]:
     head = _head(received)
     state = received.state if received.code is None else f"{received.state}: {received.code}"
-    due = head.obligations.feedback_due
+    due, keep = head.obligations.feedback_due, head.obligations.retain_until
     return (
         style(str(received.place).rjust(5), dim=True),
         local(received.taken_at),
@@ -150,6 +153,7 @@ def _line(received: Received) -> tuple[str, ...]:
         " ".join(slot.label for slot in head.slots),
         style("by " + " ".join(f"{each.agreement}/{each.version}" for each in head.grounds), dim=True),
         "" if due is None else f"feedback by {local(due)}",
+        "" if keep is None else f"keep until {time_to_json(keep)[:10]}",
     )
 
 

@@ -14,6 +14,7 @@ from adapters.equipment import Equipment
 from adapters.receiving.checks import Checked, check_delivery, check_ours, prove_delivery
 from broker.core.directory import Directory
 from broker.core.errors import BadProof
+from broker.core.further_terms import further_terms
 from broker.core.note import TreeHead
 from broker.core.wire import FeedItem
 from schemas.shown import ProofLine
@@ -90,4 +91,5 @@ class Opening:
             checked.notice,
             ProofLine(self._log, proven.item.index, proven.tree.size, proven.tree.root),
             {id_: member.name for id_, member in directory.members.items()},
+            further=further_terms(checked.notice.header, self._member, proven.head.grounds, directory),
         )

@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.channels import Item
+from broker.core.further_terms import AtTheEnd, FurtherTerms
 from broker.core.model import Ground, Obligations, Slot
 from broker.core.notice_json import time_or_none, time_to_json, values_to_json
+from schemas.obligations import in_words
 from schemas.shown import slot_states
 
 
@@ -49,7 +51,7 @@ def shown(item: Item) -> dict[str, Any]:
             for name, value in values_to_json(item.notice.notice_type, item.notice.values[slot]).items()
         },
         "grounds": [_ground(each) for each in head.grounds],
-        "obligations": _obligations(head.obligations),
+        "obligations": _obligations(head.obligations, item.further),
         "directory": head.directory.hex(),
         "log": {"name": item.proof.log, "leaf": item.proof.index, "size": item.proof.size},
     }
@@ -59,7 +61,7 @@ def _ground(ground: Ground) -> dict[str, Any]:
     return {"agreement": ground.agreement, "version": ground.version, "digest": ground.digest.hex()}
 
 
-def _obligations(owed: Obligations) -> dict[str, Any]:
+def _obligations(owed: Obligations, further: FurtherTerms | None) -> dict[str, Any]:
     return {
         "retain_until": time_or_none(owed.retain_until),
         "feedback_due": time_or_none(owed.feedback_due),
@@ -69,4 +71,16 @@ def _obligations(owed: Obligations) -> dict[str, Any]:
             "community": owed.onward_community.name,
             "third_country": owed.onward_third_country.name,
         },
+        "evidentiary_use": None if further is None else further.evidentiary_use.name,
+        "on_termination": [] if further is None else [_at_the_end(each) for each in further.ends],
+        "in_words": in_words(owed, further),
+    }
+
+
+def _at_the_end(each: AtTheEnd) -> dict[str, Any]:
+    return {
+        "agreement": each.agreement,
+        "version": each.version,
+        "rule": each.rule.value,
+        "on": time_or_none(each.on_at),
     }
