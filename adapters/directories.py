@@ -1,7 +1,8 @@
 """The directory as this node trusts it: the newest version, and any past one that a decision names.
 
 Decides how often the source is looked at, and that a version which cannot be used leaves the last good one
-in force.  Whether files are valid is the source's business (`broker.directory`).
+in force.  Whether files are valid is the source's business (`broker.directory`); where versions come from
+that are not here, the keeper's (`adapters.directory`).
 """
 
 from __future__ import annotations
@@ -44,6 +45,35 @@ class Source(Protocol):
         ...
 
 
+class Keeper(Protocol):
+    """Gets versions that are not here, and knows how long one counts."""
+
+    async def seek(self, version: bytes) -> None:
+        """Let the source have a version, if the hub has it.
+
+        Raises:
+            Unavailable: The hub is out of reach.
+            Refused: What the hub hands out is refused.
+        """
+        ...
+
+    async def check_vouched(self) -> None:
+        """Let pass while the newest version is vouched for.
+
+        Raises:
+            DirectoryExpired: It is not any more.
+        """
+        ...
+
+    def check_current(self, version: bytes, decided_at: int) -> None:
+        """Refuse a version that was over for long when something was decided under it.
+
+        Raises:
+            DirectoryRolledBack: It was.
+        """
+        ...
+
+
 class Directories:
     """The versions that this node holds, compiled once each.
 
@@ -52,14 +82,18 @@ class Directories:
         network: The network that every version must be of.
         log_key: The pinned key of the hub's log, which every version must name.
         clock: Tells when to look again.
+        keeper: Keeps the source up to date, if it is a copy of the hub's.
     """
 
-    def __init__(self, source: Source, network: str, log_key: str, clock: Clock) -> None:
+    def __init__(
+        self, source: Source, network: str, log_key: str, clock: Clock, keeper: Keeper | None = None
+    ) -> None:
         self._source = source
         self._aside = Aside("the directory", LOOK_SECONDS)
         self._network = network
         self._log_key = log_key
         self._clock = clock
+        self._keeper = keeper
         self._kept: OrderedDict[bytes, Index] = OrderedDict()
         self._newest: Index | None = None
         self._looked_at = 0
@@ -79,29 +113,59 @@ class Directories:
         return self._newest
 
     async def at(self, version: bytes) -> Index:
-        """Return the version that a decision names.
+        """Return the version that a decision names; the hub is asked for one that is not here.
 
         Raises:
-            DirectoryUnknown: This node does not hold it: whatever names it must wait.
+            DirectoryUnknown: It is nowhere: whatever names it must wait.
             Stalled: The source does not answer.
+            Unavailable: The hub is out of reach.
+            Refused: What the hub hands out is refused.
         """
         kept = self._kept.get(version)
         if kept is None:
-            await self._look()
-            kept = self._kept.get(version)
+            kept = await self._found(version)
+        if kept is None and self._keeper is not None:
+            await self._keeper.seek(version)
+            kept = await self._found(version)
         if kept is None:
-            kept = self._keep(await self._past(version))
+            raise DirectoryUnknown("a version of the directory that is not here", field=version.hex())
         self._kept.move_to_end(version)
         return kept
 
-    async def _past(self, version: bytes) -> Directory:
+    async def check_vouched(self) -> None:
+        """Let pass while the newest version is vouched for; before anything is sent or taken in.
+
+        Raises:
+            DirectoryExpired: It is not any more.
+        """
+        if self._keeper is not None:
+            await self._keeper.check_vouched()
+
+    def check_current(self, version: bytes, decided_at: int) -> None:
+        """Refuse a version that was over for long when something was decided under it.
+
+        Raises:
+            DirectoryRolledBack: It was.
+        """
+        if self._keeper is not None:
+            self._keeper.check_current(version, decided_at)
+
+    async def _found(self, version: bytes) -> Index | None:
+        """Return a version that is here, as the newest or as a past one."""
+        await self._look()
+        if version in self._kept:
+            return self._kept[version]
+        past = await self._past(version)
+        return None if past is None else self._keep(past)
+
+    async def _past(self, version: bytes) -> Directory | None:
         try:
             directory = await self._aside.call(self._source.at, version)
         except (BadConfiguration, WeakKey) as error:
             log_line.warning("directory.refused", code=error.code, field=error.field)
-            directory = None
+            return None
         if directory is None or directory.version != version or not self._is_of_our_log(directory):
-            raise DirectoryUnknown("a version of the directory that is not here", field=version.hex())
+            return None
         return directory
 
     def _is_of_our_log(self, directory: Directory) -> bool:

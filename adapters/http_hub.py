@@ -1,8 +1,8 @@
 """The hub over HTTP: mutual TLS, the hub's key pinned, answers of known shapes only.
 
-Decides whether the peer is the hub before one byte of HTTP is sent (the key in its certificate is the
-pinned one), and what a failure means: `Unavailable` for everything that may pass, else the error of
-the code that the hub answered with.  What an answer says is not judged here.
+Decides what a failure means: `Unavailable` for everything that may pass, else the error of the code that
+the hub answered with.  Whether the peer is the hub is decided by `pinning`, before one byte of HTTP is sent;
+what an answer says is not judged here.
 
 Paths and shapes: docs/protocol.md.
 """
@@ -15,18 +15,16 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import quote
 
 import aiohttp
 import msgspec
-from cryptography.x509 import load_der_x509_certificate
 
 from adapters.hub import plain
+from adapters.pinning import pinned_context
 from broker.core.errors import (
-    BadConfiguration,
     BadProof,
     HalongError,
     NotCanonical,
@@ -34,13 +32,14 @@ from broker.core.errors import (
     Unavailable,
     error_of,
 )
-from broker.core.keys import spki_digest
 from broker.core.limits import MOST_REQUEST_STATEMENTS
 from broker.core.model import Region
 from broker.core.note import MAX_NOTE_BYTES
 from broker.core.wire import (
     NOT_HERE,
     Consistency,
+    DirectoryFiles,
+    DirectoryTaken,
     Feed,
     Outcomes,
     Problem,
@@ -52,6 +51,8 @@ from broker.core.wire import (
     StreamPosition,
     read,
 )
+
+__all__ = ["HttpHub", "NotHere", "NotThere", "WrongHub", "pinned_context"]
 
 T = TypeVar("T")
 
@@ -67,46 +68,6 @@ Sleep = Callable[[float], Awaitable[None]]
 
 class WrongHub(Unavailable):
     """Whoever answers at the hub's address does not hold the hub's key."""
-
-
-def pinned_context(pin: bytes, certificate: Path, key: Path, authority: Path | None = None) -> ssl.SSLContext:
-    """Return a TLS context that shows the member's certificate, and to the hub alone.
-
-    `pin` is the SHA-256 of the hub's SubjectPublicKeyInfo.  The handshake proves that the peer holds that
-    key, so neither a name nor an authority can speak for another; an authority is checked, too, if given.
-
-    Raises:
-        BadConfiguration: A file cannot be used.
-    """
-
-    class Pinned(ssl.SSLObject):
-        """A connection whose handshake fails unless the peer holds the pinned key."""
-
-        def do_handshake(self) -> None:
-            super().do_handshake()
-            shown = self.getpeercert(binary_form=True)
-            if shown is None or spki_digest(load_der_x509_certificate(shown)) != pin:
-                raise ssl.SSLCertVerificationError("the peer's key is not the pinned one")
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = False
-    if authority is None:
-        context.verify_mode = ssl.CERT_NONE
-    else:
-        _load(authority, lambda: context.load_verify_locations(authority))
-    _load(certificate, lambda: context.load_cert_chain(certificate, key))
-    context.sslobject_class = Pinned
-    return context
-
-
-def _load(path: Path, load: Callable[[], None]) -> None:
-    try:
-        load()
-    except (OSError, ssl.SSLError):
-        raise BadConfiguration(
-            "the file is missing, or is not a key or certificate", field=path.name
-        ) from None
 
 
 class NotHere(Unavailable):
@@ -227,6 +188,27 @@ class HttpHub:
         except NotThere:
             return None
 
+    async def directory_timestamp(self) -> bytes:
+        """Return the timestamp of the signed directory as it is now."""
+        return await self._bytes("GET", "/v1/directory/timestamp", limit=MAX_NOTE_BYTES)
+
+    async def directory(self, known: bytes) -> DirectoryFiles:
+        """Return the newest version, without what the known one has."""
+        return await self._ask("GET", f"/v1/directory?known={known.hex()}", DirectoryFiles)
+
+    async def past_directory(self, version: bytes, known: bytes) -> DirectoryFiles | None:
+        """Return a past version, without what the known one has; None if the hub does not know it."""
+        path = f"/v1/directory/versions/{version.hex()}?known={known.hex()}"
+        try:
+            return await self._ask("GET", path, DirectoryFiles)
+        except NotThere:
+            return None
+
+    async def change_directory(self, change: bytes) -> bytes:
+        """Hand over a signed change of the member's own role; return the version that has it."""
+        answer = await self._bytes("POST", "/v1/directory", change, limit=MAX_NOTE_BYTES)
+        return bytes.fromhex(self._read(answer, "/v1/directory", DirectoryTaken).version)
+
     def _see(self, note: bytes | None) -> None:
         """Take note of the size that a checkpoint names; whether it is right is judged by whoever asked."""
         size = b"" if note is None else note[:MAX_NOTE_BYTES].partition(b"\n")[2].partition(b"\n")[0]
@@ -244,6 +226,10 @@ class HttpHub:
     ) -> T:
         data = None if body is None else msgspec.json.encode(body)
         answer = await self._bytes(method, path, data, patience=patience, limit=MAX_ANSWER_BYTES)
+        return self._read(answer, path, shape)
+
+    @staticmethod
+    def _read(answer: bytes, path: str, shape: type[T]) -> T:
         try:
             return read(answer, shape)
         except NotCanonical:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from broker.core.model import Region
-from broker.core.wire import Feed, Outcomes, StatementStatus, StreamPosition
+from broker.core.wire import DirectoryFiles, Feed, Outcomes, StatementStatus, StreamPosition
 
 PLAIN = re.compile(r"[A-Za-z0-9_.:/\[\] -]{1,128}")
 
@@ -63,4 +63,27 @@ class Hub(Protocol):
 
     async def checkpoint(self) -> bytes | None:
         """Return the latest checkpoint, or None before the first."""
+        ...
+
+
+class DirectoryHub(Protocol):
+    """The hub as it hands out the signed directory.  `known` is a version that the asker has, or nothing.
+
+    Every call may raise `Unavailable`, or the `Refused` whose code the hub answered with.
+    """
+
+    async def directory_timestamp(self) -> bytes:
+        """Return the timestamp of the signed directory as it is now."""
+        ...
+
+    async def directory(self, known: bytes) -> DirectoryFiles:
+        """Return the newest version, without what the known one has."""
+        ...
+
+    async def past_directory(self, version: bytes, known: bytes) -> DirectoryFiles | None:
+        """Return a past version, without what the known one has; None if the hub does not know it."""
+        ...
+
+    async def change_directory(self, change: bytes) -> bytes:
+        """Hand over a signed change of the member's own role; return the version that has it."""
         ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from adapters.api.server import run_api
@@ -17,11 +18,13 @@ from adapters.channels.terms import Terms
 from adapters.channels.worker import Worker
 from adapters.configuration import NodeConfig
 from adapters.directories import Directories, Source
+from adapters.directory.copy import Copy
+from adapters.directory.refreshing import Refresher
 from adapters.equipment import Equipment
 from adapters.feedback.reminders import SOON_DAYS, Reminders
 from adapters.health import HealthPage
 from adapters.http_hub import HttpHub, pinned_context
-from adapters.hub import Hub
+from adapters.hub import DirectoryHub, Hub
 from adapters.identity import Identity
 from adapters.metrics import surroundings
 from adapters.patience import Patience
@@ -35,14 +38,18 @@ from adapters.status import snapshot
 from adapters.store import Store
 from broker.clock import Clock, SystemClock
 from broker.core.catalogue import Catalogue
-from broker.core.errors import BadConfiguration, KeyUnavailable
+from broker.core.errors import BadConfiguration, KeyUnavailable, Refused, Unavailable
 from broker.core.model import Region
 from broker.core.note import LogKey
 from broker.directory.folder import FolderDirectory
+from broker.directory.signed import SignedDirectory
+from broker.directory.sources import source_in
 from broker.keyring import open_signer
 from broker.keyring.secret import Ask, from_file, nobody
 from broker.telemetry import logger_of
 from schemas import load_catalogue
+
+FIRST_REFRESH_SECONDS = 10.0
 
 log_line = logger_of("node")
 
@@ -62,6 +69,7 @@ class Node:
         patience: How long to wait after what.
         terms: What channels are allowed, by their names.
         remind_days: How long before feedback is due the node reminds of it.
+        refresher: Keeps the source up to date, if it is a copy of the hub's signed directory.
     """
 
     def __init__(
@@ -78,11 +86,13 @@ class Node:
         terms: Mapping[str, Terms] | None = None,
         *,
         remind_days: float = SOON_DAYS,
+        refresher: Refresher | None = None,
     ) -> None:
         patience = patience or Patience()
         key = LogKey.parse(log_key)
         self.store = store
-        self.directories = Directories(source, identity.network, log_key, clock)
+        self.refresher = refresher
+        self.directories = Directories(source, identity.network, log_key, clock, refresher)
         equipment = Equipment(store, hub, self.directories, catalogue, identity, key, clock, patience)
         self.equipment = equipment
         self.outbox = Outbox(equipment)
@@ -95,6 +105,21 @@ class Node:
         self.following = Following(equipment)
         self.reminders = Reminders(equipment, remind_days)
 
+    async def look(self) -> None:
+        """Look at the directory before anything runs.
+
+        Raises:
+            BadConfiguration: It is a plain folder, and cannot be used.
+        """
+        if self.refresher is None:
+            # What is wrong with it is found now, not when the first notice comes.
+            await self.directories.newest()
+            return
+        # The hub may be out of reach, or wrong: then nothing goes on until a refresh is right, and says so.
+        with suppress(Unavailable, Refused, TimeoutError):
+            async with asyncio.timeout(FIRST_REFRESH_SECONDS):
+                await self.refresher.refresh()
+
     async def run(self) -> None:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -103,6 +128,8 @@ class Node:
             group.create_task(self.receipts.run(), name="receipts")
             group.create_task(self.following.run(), name="following")
             group.create_task(self.reminders.run(), name="reminders")
+            if self.refresher is not None:
+                group.create_task(self.refresher.run(), name="directory")
             for worker in self.workers:
                 group.create_task(worker.run(), name=f"channel {worker.name}")
 
@@ -136,10 +163,14 @@ async def run_node(
     catalogue = load_catalogue()
     with Store.open(config.store_path, sole=True) as store:
         async with HttpHub(address.url, context, seen=Incoming(store).largest_seen()) as hub:
+            source = directory_source(config, clock)
+            refresher = (
+                refresher_of(config, hub, store, clock) if isinstance(source, SignedDirectory) else None
+            )
             node = Node(
                 store,
                 hub,
-                directory_source(config),
+                source,
                 catalogue,
                 make_channels(config, clock),
                 identity,
@@ -147,9 +178,9 @@ async def run_node(
                 clock,
                 terms={name: each.terms for name, each in config.channels.items()},
                 remind_days=config.feedback.remind_days,
+                refresher=refresher,
             )
-            # A directory that cannot be used is found now, not when the first notice comes.
-            await node.directories.newest()
+            await node.look()
             health = HealthPage(
                 config.health.port, partial(snapshot, store), clock, partial(surroundings, config)
             )
@@ -171,9 +202,15 @@ async def run_node(
                 group.create_task(health.run(listening), name="health")
 
 
-def directory_source(config: NodeConfig) -> FolderDirectory:
+def directory_source(config: NodeConfig, clock: Clock | None = None) -> FolderDirectory | SignedDirectory:
     """Return where the node's directories come from."""
-    return FolderDirectory(config.path(config.directory), config.path(config.archive))
+    directory, archive = config.path(config.directory), config.path(config.archive)
+    return source_in(directory, archive, clock or SystemClock(), reader=config.member)
+
+
+def refresher_of(config: NodeConfig, hub: DirectoryHub, store: Store, clock: Clock) -> Refresher:
+    """Return what keeps the node's copy of the signed directory up to date."""
+    return Refresher(hub, Copy(config.path(config.directory), config.member, clock), store, clock)
 
 
 def load_identity(config: NodeConfig, ask: Ask | None = None) -> Identity:

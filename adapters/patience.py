@@ -78,6 +78,10 @@ class Patience:
         """Wait after so many failures in a row."""
         await self._sleep(self.seconds_after(failures))
 
+    async def rest(self, seconds: float) -> None:
+        """Wait between half of `seconds` and all of it, until something is looked at again."""
+        await self._sleep(self.spread(seconds))
+
     async def idle(self, rounds: int, wake: Callable[[], bool]) -> None:
         """Wait for work; the longer there was none the longer, but `wake` ends it."""
         seconds = min(LOOK_SECONDS * 1.5 ** min(rounds, 16), LONGEST_IDLE_SECONDS)

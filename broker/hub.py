@@ -23,8 +23,10 @@ from broker.core.errors import BadConfiguration, KeyLocked, KeyUnavailable, Unav
 from broker.core.keys import Signer
 from broker.core.note import LogKey, LogSigner
 from broker.directory.certificates import read_certificate
-from broker.directory.folder import FolderDirectory
-from broker.keyring import Elsewhere, open_signer
+from broker.directory.repository import Repository
+from broker.directory.signed import SignedDirectory
+from broker.directory.sources import source_in
+from broker.keyring import Elsewhere, KeyPlace, open_signer
 from broker.keyring.secret import Ask, from_file, nobody
 from broker.log import Log, LogUnavailable, open_log
 from broker.log.scratch import Scratch
@@ -37,6 +39,7 @@ from broker.services.ledger import Ledger
 from broker.services.metrics import Metrics
 from broker.services.rate import Rate
 from broker.services.refusals import Refusals
+from broker.services.registry import Registry
 from broker.services.sequencer import Sequencer
 from broker.services.watch import Watch
 from broker.telemetry import logger_of
@@ -135,11 +138,17 @@ class _Hub:
         self._down: set[str] = set()
         self._answered_at = 0.0
         self._ports = {"members": 0, "health": 0}
-        folder = FolderDirectory(config.path(config.directory), config.path(config.archive))
-        self._directory = CurrentDirectory(folder, log, seconds=config.directory_seconds)
+        self._source = source_in(config.path(config.directory), config.path(config.archive), clock)
+        self._directory = CurrentDirectory(
+            self._source, log, seconds=config.directory_seconds, ends_at=self._directory_ends_at
+        )
 
     async def run(self, ready: Callable[[Ports], None] | None) -> None:
         """Run until cancelled."""
+        registry = await self._registry()
+        if registry is not None:
+            # After a night without a hub nobody vouches for it any more.
+            await registry.renew()
         await self._directory.refresh()
         directory = self._directory.value
         if directory.network != self._config.network:
@@ -153,9 +162,9 @@ class _Hub:
         alone = self._config.log.startswith(EMBEDDED)
         ledger = Ledger(self._log, self._metrics, alone=alone, scratch=self._scratch)
         refused = Refusals(self._log, self._clock)
-        services = self._services(ledger, refused)
+        services = self._services(ledger, refused, registry)
         # What can be wrong with files is said before anything runs.
-        key = await self._log_key() if "sequencer" in self._parts else None
+        key = await self._key(self._config.keys.log) if "sequencer" in self._parts else None
         signer = None if key is None else self._signer(directory.log_key, key)
         server = self._server(services) if serves else None
         async with asyncio.TaskGroup() as group:
@@ -166,6 +175,8 @@ class _Hub:
             keep("log", self._ask_log)
             keep("watch", self._watch(ledger).run)
             keep("directory", self._directory.run)
+            if registry is not None and registry.takes_changes:
+                keep("registry", registry.run)
             if serves:
                 keep("refusals", refused.run)
             if "gateway" in self._parts:
@@ -197,7 +208,7 @@ class _Hub:
             if ready is not None:
                 ready(Ports(self._ports["members"], self._ports["health"]))
 
-    def _services(self, ledger: Ledger, refused: Refusals) -> Services:
+    def _services(self, ledger: Ledger, refused: Refusals, registry: Registry | None) -> Services:
         limits = self._config.limits
         gateway = Gateway(
             self._log,
@@ -218,7 +229,26 @@ class _Hub:
             gateway=gateway if "gateway" in self._parts else None,
             inbox=Inbox(self._log, ledger, self._clock, self._metrics) if answers else None,
             ledger=ledger if answers else None,
+            registry=registry,
         )
+
+    async def _registry(self) -> Registry | None:
+        """Return who hands out the directory, if it is a signed one.
+
+        Raises:
+            BadConfiguration: The online key cannot be used.
+        """
+        if not isinstance(self._source, SignedDirectory):
+            return None
+        place, repository = self._config.keys.online, Repository(self._config.path(self._config.directory))
+        here = place.token is not None or self._config.path(place.file).exists()
+        # A process without the key hands out what another one signs.
+        online = await self._key(place) if here else None
+        return Registry(repository, self._source, self._directory, self._clock, online)
+
+    def _directory_ends_at(self) -> int | None:
+        newest = self._source.newest if isinstance(self._source, SignedDirectory) else None
+        return None if newest is None else newest.expires_at
 
     def _watch(self, ledger: Ledger) -> Watch:
         config = self._config
@@ -243,8 +273,8 @@ class _Hub:
         tls = server_context(path(keys.certificate), path(keys.tls), path(keys.authority))
         return HubServer(services, tls, self._config.listen.host, self._config.listen.port)
 
-    async def _log_key(self) -> Signer:
-        """Return the log's key; a token that is not there is waited for.
+    async def _key(self, place: KeyPlace) -> Signer:
+        """Return a key; a token that is not there is waited for.
 
         Raises:
             BadConfiguration: The key is not there, or cannot be used.
@@ -253,7 +283,7 @@ class _Hub:
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
-                return open_signer(self._config.keys.log, self._config.root, self._ask)
+                return open_signer(place, self._config.root, self._ask)
             except KeyUnavailable as error:
                 log_line.warning("key.waits", code=error.code)
             await asyncio.sleep(pause)
@@ -282,6 +312,8 @@ class _Hub:
         parts = dict(readiness.parts)
         for name, works in self._log.working().items():
             parts[name] = works and parts.get(name, True)
+        ends_at = self._directory.ends_at()
+        parts["directory"] = ends_at is None or self._clock.now() < ends_at
         parts["log"] = asyncio.get_running_loop().time() - self._answered_at < SILENCE_SECONDS
         return parts | dict.fromkeys(self._down, False)
 

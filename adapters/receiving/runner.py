@@ -103,11 +103,13 @@ class Runner:
         Raises:
             BadProof: A checkpoint or a path does not hold; nothing after it was looked at.
             LaneGap: Something is missing; nothing after it was looked at.
+            DirectoryExpired: Nobody vouches for the directory any more; nothing was asked.
             Refused: The hub does not answer us.
             Unavailable: The hub, the store or a directory version is out of reach.
         """
         try:
             self._meet()
+            await self._directories.check_vouched()
             feed = await self._hub.feed(self._incoming.place(), A_FEED, wait)
             took = await self._take(feed)
         except HalongError as error:
@@ -198,6 +200,7 @@ class Runner:
         # What is wrong with our own directory is not the delivery's fault: it waits.
         index = await self._directories.at(proven.head.directory)
         try:
+            self._directories.check_current(proven.head.directory, proven.head.decided_at)
             checked = check_delivery(proven, self._member, index.directory, self._catalogue, references)
         except Refused as error:
             return self._quarantine(proven, error)

@@ -43,6 +43,7 @@ class Outbox:
         self._store = equipment.store
         self._outgoing = equipment.outgoing
         self._hub = equipment.hub
+        self._directories = equipment.directories
         self._clock = equipment.clock
         self._patience = equipment.patience
         self._alarms = equipment.alarms
@@ -88,6 +89,7 @@ class Outbox:
         out_of_step = []
         for region in self._outgoing.busy_regions():
             try:
+                await self._directories.check_vouched()
                 await self._alignment.ensure(region)
                 while most > 0 and (signed := await self._signing.sign(region)):
                     most -= len(signed)
@@ -106,7 +108,12 @@ class Outbox:
     # --- to the hub -------------------------------------------------------------------------------
 
     async def _send(self, region: Region) -> bool:
-        """Hand over one request of a region, what was signed before first."""
+        """Hand over one request of a region, what was signed before first.
+
+        Raises:
+            DirectoryExpired: Nobody vouches for the directory any more: nothing is signed or sent under it.
+        """
+        await self._directories.check_vouched()
         await self._alignment.ensure(region)
         signed = self._outgoing.unsent(region, AT_ONCE)
         if not signed:

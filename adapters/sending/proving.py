@@ -16,7 +16,7 @@ from adapters.receiving.checks import Confirmed, check_checkpoint, check_stateme
 from adapters.receiving.times import check_when_decided
 from adapters.sending.alignment import Alignment
 from adapters.sending.outgoing import RENUMBER, SIGN_AGAIN, Statement, code_to_keep
-from broker.core.errors import BadProof, NotCanonical, Unavailable, Untimely
+from broker.core.errors import BadProof, NotCanonical, Unavailable, UnfitDirectory, Untimely
 from broker.core.model import Envelope, Header, Region
 from broker.core.note import TreeHead
 from broker.core.records import decode
@@ -139,7 +139,8 @@ class Proving:
             decision = check_statement(status, envelope, statement.key, tree)
             check_when_decided(status, decision, tree, self._log_key, self._incoming)
             index = await self._directories.at(decision.directory)
-        except (BadProof, NotCanonical, Untimely) as error:
+            self._directories.check_current(decision.directory, decision.decided_at)
+        except (BadProof, NotCanonical, Untimely, UnfitDirectory) as error:
             self._alarms.sound("proof.bad", error.code, statement.id.hex())
             return Became.STUCK
         except DirectoryUnknown as error:

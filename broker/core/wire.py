@@ -140,6 +140,23 @@ class Receipts(Wire, frozen=True):
     receipts: list[bytes]
 
 
+class DirectoryFiles(Wire, frozen=True):
+    """GET /v1/directory?known=<version>: what of a version of the signed directory another one has not.
+
+    `files` are texts by the names that they have in a directory (docs/formats.md): metadata, the timestamp
+    and every root among them, and entries and agreements by SHA-256.  Of agreements the member's own alone.
+    """
+
+    version: str
+    files: dict[str, str]
+
+
+class DirectoryTaken(Wire, frozen=True):
+    """POST /v1/directory: the change was taken; `version` is the first that has it."""
+
+    version: str
+
+
 class Problem(Wire, frozen=True):
     """Every answer that is not a success."""
 

@@ -33,14 +33,24 @@ class CurrentDirectory:
         source: Where versions come from.
         log: Where topics are created and the files of each version are recorded.
         seconds: How often the source is looked at.
+        ends_at: Tells until when the version that the source loaded last counts; None for ever.
     """
 
-    def __init__(self, source: Source, log: Log, *, seconds: float = 2.0) -> None:
+    def __init__(
+        self,
+        source: Source,
+        log: Log,
+        *,
+        seconds: float = 2.0,
+        ends_at: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._source = source
         self._aside = Aside("the directory", LOOK_SECONDS)
         self._log = log
         self._seconds = seconds
+        self._ends_at = ends_at
         self._value: Directory | None = None
+        self._files: Mapping[str, bytes] = {}
         self._recorded: set[bytes] | None = None
         self._watchers: list[Callable[[Directory], None]] = []
 
@@ -50,6 +60,13 @@ class CurrentDirectory:
         if self._value is None:
             raise RuntimeError("refresh() first")
         return self._value
+
+    def ends_at(self) -> int | None:
+        """Return until when the version in force is vouched for, None if it counts for ever.
+
+        Nothing is decided under one whose time is over: it may be one that somebody froze.
+        """
+        return self._ends_at()
 
     def watch(self, watcher: Callable[[Directory], None]) -> None:
         """Call `watcher` with each version that comes into force from now on."""
@@ -64,12 +81,16 @@ class CurrentDirectory:
             Stalled: The source does not answer.
         """
         directory = await self._aside.call(self._source.load)
-        if self._value is not None and directory.version == self._value.version:
-            return False
         files = self._source.files()
+        if self._value is not None and directory.version == self._value.version:
+            # What vouches for the same version anew is a file, too.
+            if files is not self._files:
+                await self._record(files)
+                self._files = files
+            return False
         await self._log.create(hub_topics(directory.members))
         await self._record(files)
-        self._value = directory
+        self._value, self._files = directory, files
         log_line.info("directory.in-force", version=directory.version.hex(), members=len(directory.members))
         for watcher in self._watchers:
             watcher(directory)

@@ -19,7 +19,15 @@ from hashlib import sha256
 from broker.clock import Clock
 from broker.core.agreements import Context, Share
 from broker.core.directory import Directory, MemberKey
-from broker.core.errors import Equivocation, NotCanonical, OutOfOrder, Refused, Stale, UnknownKey
+from broker.core.errors import (
+    DirectoryExpired,
+    Equivocation,
+    NotCanonical,
+    OutOfOrder,
+    Refused,
+    Stale,
+    UnknownKey,
+)
 from broker.core.index import Index
 from broker.core.keys import new_salt
 from broker.core.model import (
@@ -111,6 +119,7 @@ class Dispatcher:
     ) -> None:
         self._log = log
         self._directory = directory
+        self._clock = clock
         self._time = LogTime(log, clock)
         self._metrics = metrics
         self._state = DispatchState(log, scratch)
@@ -133,9 +142,11 @@ class Dispatcher:
     async def _dispatch(self, batch: Batch) -> None:
         partition = batch.records[0].partition
         try:
+            self._check_vouched()
             at = await self._time.now()
-        except Uncovered as error:
-            log_line.warning("dispatcher.waits", code=error.code, field=error.field)
+        except (Uncovered, DirectoryExpired) as error:
+            line = log_line.critical if isinstance(error, DirectoryExpired) else log_line.warning
+            line("dispatcher.waits", code=error.code, field=error.field)
             await self._pause()
             return
         # What another owner decided, or what we did not hear the end of, is in the log by now.
@@ -174,6 +185,16 @@ class Dispatcher:
         """Wait a while: the batch comes again at once, and the disk may be full for hours."""
         await self._sleep(min(FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 16), LONGEST_PAUSE_SECONDS))
         self._failures += 1
+
+    def _check_vouched(self) -> None:
+        """Decide nothing while nobody vouches for the directory: notices wait in the log.
+
+        Raises:
+            DirectoryExpired: Nobody does any more.
+        """
+        ends_at = self._directory.ends_at()
+        if ends_at is not None and self._clock.now() >= ends_at:
+            raise DirectoryExpired("the directory is no longer vouched for", field="directory")
 
     def _take(self, stored: Stored) -> Taken:
         try:

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import msgspec
 from aiohttp import web
 
 from broker.bounded_http import read_body, read_json, sent
@@ -44,9 +43,11 @@ from broker.services.inbox import MOST_ITEMS, Inbox
 from broker.services.ledger import Ledger
 from broker.services.metrics import Metrics
 from broker.services.refusals import STRANGER, Refusals, Refused
+from broker.services.registry import Registry
 from broker.services.turns import Turns
 from broker.telemetry import logger_of
-from broker.web.connection import Connection, problem
+from broker.web.connection import MEMBER, Connection, json_answer, problem
+from broker.web.directory import DirectoryPaths
 
 T = TypeVar("T")
 Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -65,7 +66,6 @@ MOST_PLACE = 1 << 40
 FEED_ITEMS = 256
 ID_BYTES = 32
 REGIONS = {region.slug: region for region in Region}
-MEMBER = web.RequestKey("member", str)
 
 STATUS: dict[type[HalongError], int] = {
     NotMember: 403,
@@ -94,6 +94,7 @@ class Services:
     gateway: Gateway | None = None
     inbox: Inbox | None = None
     ledger: Ledger | None = None
+    registry: Registry | None = None
 
 
 class Api:
@@ -124,6 +125,8 @@ class Api:
         app.router.add_post(
             "/v1/statements", self._statements if here.ledger is not None else self._elsewhere
         )
+        if here.registry is not None:
+            DirectoryPaths(here.registry, here.limits, self._requests).add_to(app)
         for path, answer in asked.items():
             app.router.add_get(path, answer if here.ledger is not None else self._elsewhere)
         return app
@@ -186,7 +189,7 @@ class Api:
         assert gateway is not None
         async with self._requests.of(request[MEMBER]):
             publication = await self._body(request, Publication)
-            return _json(await gateway.publish(request[MEMBER], publication.envelopes))
+            return json_answer(await gateway.publish(request[MEMBER], publication.envelopes))
 
     async def _receive(self, request: web.Request) -> web.Response:
         gateway = self._services.gateway
@@ -221,12 +224,12 @@ class Api:
                 limit=max(1, int(_number(request, "limit", FEED_ITEMS, MOST_ITEMS))),
                 seconds=_number(request, "wait", 0, self._services.limits.poll_seconds),
             )
-            return await sent(request, _json(feed))
+            return await sent(request, json_answer(feed))
 
     async def _statement(self, request: web.Request) -> web.Response:
         async with self._questions.of(request[MEMBER]):
             (status,) = await self._statuses(request, [request.match_info["id"]])
-            return _json(status)
+            return json_answer(status)
 
     async def _statements(self, request: web.Request) -> web.Response:
         async with self._requests.of(request[MEMBER]), self._questions.of(request[MEMBER]):
@@ -235,7 +238,7 @@ class Api:
                 raise TooLarge(
                     f"at most {MOST_REQUEST_STATEMENTS} statements in one request", field="statements"
                 )
-            return _json(Statuses(await self._statuses(request, asked)))
+            return json_answer(Statuses(await self._statuses(request, asked)))
 
     async def _statuses(self, request: web.Request, asked: Sequence[str]) -> list[StatementStatus]:
         ledger, ids, member = await self._ledger(request), [_id(each) for each in asked], request[MEMBER]
@@ -253,7 +256,7 @@ class Api:
         region = REGIONS.get(request.match_info["region"])
         if region is None:
             raise NotCanonical("no such region", field="region")
-        return _json(ledger.statements.stream(request[MEMBER], region, request.match_info["stream"]))
+        return json_answer(ledger.statements.stream(request[MEMBER], region, request.match_info["stream"]))
 
     async def _ledger(self, request: web.Request) -> Ledger:
         """Return the ledger, as far as the member has seen the log at any process of the hub."""
@@ -268,17 +271,13 @@ class Api:
         path = ledger.consistency(old, new)
         if path is None:
             raise web.HTTPNotFound
-        return _json(Consistency(path))
+        return json_answer(Consistency(path))
 
     async def _checkpoint(self, request: web.Request) -> web.Response:
         ledger = await self._ledger(request)
         if ledger.published is None:
             raise web.HTTPNotFound
         return web.Response(body=ledger.published.note, content_type="text/plain", charset="utf-8")
-
-
-def _json(value: msgspec.Struct) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
 
 
 def _number(request: web.Request, name: str, otherwise: float, most: float) -> float:

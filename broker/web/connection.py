@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,9 @@ from broker.configuration import Limits
 from broker.core.keys import spki_digest
 from broker.core.wire import Problem
 from broker.telemetry import logger_of
+
+MEMBER = web.RequestKey("member", str)
+"""Who asks, once it is known."""
 
 log_line = logger_of("web")
 
@@ -117,3 +120,8 @@ def problem(
     headers: dict[str, Any] = {} if retry_after is None else {"Retry-After": str(retry_after)}
     body = msgspec.json.encode(Problem(code, message, field_name))
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+def json_answer(value: msgspec.Struct, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return an answer of one of the shapes of the wire."""
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json", headers=headers)
