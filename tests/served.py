@@ -137,10 +137,10 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def served(
-    folder: Path, *members: str, limits: Limits | None = None, **world: Any
+    folder: Path, *members: str, limits: Limits | None = None, kind: type[World] = World, **world: Any
 ) -> AsyncIterator[Served]:
     """Serve a world until the end of the block."""
-    async with World(folder, *members, **world) as hub, asyncio.TaskGroup() as group:
+    async with kind(folder, *members, **world) as hub, asyncio.TaskGroup() as group:
         here = Served(hub, folder, limits or Limits())
         services = Services(
             directory=hub.directory,
@@ -151,6 +151,7 @@ async def served(
             gateway=hub.gateway,
             inbox=hub.inbox,
             ledger=hub.ledger,
+            registry=hub.registry,
         )
         tls = server_context(folder / "hub.pem", folder / "hub.key", folder / "authority.pem")
         ports: list[asyncio.Future[int]] = [asyncio.get_running_loop().create_future() for _ in range(2)]

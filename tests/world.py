@@ -61,6 +61,7 @@ from broker.services.ledger import Ledger
 from broker.services.metrics import Metrics
 from broker.services.rate import Rate
 from broker.services.refusals import Refusals
+from broker.services.registry import Registry
 from broker.services.sequencer import Sequencer
 from schemas import load_catalogue
 from tests.notices import NOTICES
@@ -231,6 +232,7 @@ class World:
         self.people: dict[str, Person] = {}
         self.rate = rate
         self._wrap = wrap
+        self.registry: Registry | None = None
         for member in members:
             self.join(member)
 
@@ -240,7 +242,9 @@ class World:
         self._opened = open_log(self.url)
         self.log = await self._opened.__aenter__()
         self.metrics = Metrics()
-        self.directory = CurrentDirectory(self.source, self._wrap("directory", self.log))
+        self.directory = CurrentDirectory(
+            self.source, self._wrap("directory", self.log), ends_at=self.ends_at
+        )
         self.refused = Refusals(self.log, self.clock)
         self.gateway = Gateway(
             self._wrap("gateway", self.log),
@@ -280,6 +284,10 @@ class World:
             await self._group.__aexit__(*((kind, error, trace) if cancelled else (None, None, None)))
         finally:
             await self._opened.__aexit__(None, None, None)
+
+    def ends_at(self) -> int | None:
+        """Return until when the directory counts: for ever, where nobody vouches for it."""
+        return None
 
     def services(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
         """Return what runs in the background."""
