@@ -56,6 +56,13 @@ class Place:
         return self.source.load()
 
     @property
+    def is_signed(self) -> bool:
+        """Say whether each member signs for itself what it accedes to."""
+        from broker.directory.signed import SignedDirectory
+
+        return isinstance(self.source, SignedDirectory)
+
+    @property
     def names(self) -> Mapping[str, str]:
         """The names of members by their ids."""
         return {id_: member.name for id_, member in self.directory.members.items()}
@@ -69,10 +76,12 @@ def open_place(folder: Path) -> Place:
         BadConfiguration: Its settings cannot be used.
     """
     if (folder / HUB_FILE).exists():
-        from broker.commands.hub_folder import directory_of
+        from broker.clock import SystemClock
         from broker.configuration import load_hub_config
+        from broker.directory.sources import source_in
 
-        return Place(folder, directory_of(load_hub_config(folder)), None)
+        hub = load_hub_config(folder)
+        return Place(folder, source_in(hub.path(hub.directory), hub.path(hub.archive), SystemClock()), None)
     if (folder / MEMBER_FILE).exists():
         from adapters.configuration import load_node_config
         from adapters.node import directory_source
