@@ -39,9 +39,9 @@ class NodeKeys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Private keys, and certificates as PEM files.
 
     `sign` signs notices and receipts, `countersign` is the ML-DSA-65 key beside it, if there is one;
-    `directory` signs what the member says of itself and what it accedes to, and commands alone use it.  Each is
-    a file or a key on a token.  `passphrase_file` holds the passphrase of files that are encrypted, and the
-    PIN of a token that names no source of its own.
+    `directory` signs what the member says of itself and what it accedes to, and commands alone use it.  Each
+    is a file or a key on a token.  `passphrase_file` holds the passphrase of files that are encrypted, and
+    the PIN of a token that names no source of its own.
     """
 
     sign: KeyPlace = KeyPlace("keys/sign.pem")

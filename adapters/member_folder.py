@@ -25,6 +25,7 @@ from broker.directory.certificates import key_digest, make_request
 from broker.directory.history import write_history
 from broker.directory.joining import Welcome, read_welcome, write_request
 from broker.files import make_private_folder, write_key, write_whole
+from broker.keyring import KeyPlace
 
 REQUEST_FILE = "join-request.json"
 
@@ -40,7 +41,8 @@ archive = "directory-versions"
 store = "node.db"                # what is queued, signed and received; back it up with the keys
 
 [keys]                           # made here; nobody else ever needs them
-sign = "keys/sign.pem"           # signs notices and receipts
+sign = "{sign}"           # signs notices and receipts; a file, or pkcs11:… for a key on a token
+directory = "{directory_key}" # signs what this member says of itself, and what it accedes to
 tls = "keys/tls.pem"             # opens the connection to the hub
 certificate = "tls/member.pem"
 
@@ -110,15 +112,27 @@ def make_member(folder: Path, plan: MemberPlan, now: int) -> bytes:
     write_key(folder / "keys/sign.pem", sign.to_pem())
     write_key(folder / "keys/tls.pem", tls.to_pem())
     write_whole(folder / REQUEST_FILE, request)
+    write_member_config(folder, plan)
+    return request
+
+
+def write_member_config(
+    folder: Path,
+    plan: MemberPlan,
+    sign: KeyPlace = KeyPlace("keys/sign.pem"),  # noqa: B008 - a text
+    directory: KeyPlace = KeyPlace("keys/directory.pem"),  # noqa: B008 - a text
+) -> None:
+    """Write `member.toml`."""
     text = MEMBER_TOML.format(
         member=plan.id,
         network=plan.network,
         region=plan.regions[0].slug,
+        sign=sign,
+        directory_key=directory,
         health_port=plan.health_port,
         api_part=NO_API_PART if plan.api_port is None else API_PART.format(port=plan.api_port),
     )
     write_whole(folder / MEMBER_FILE, text)
-    return request
 
 
 def check_welcome(config: NodeConfig, data: bytes) -> Welcome:
@@ -146,7 +160,7 @@ def install(config: NodeConfig, welcome: Welcome) -> None:
     # The past first: a node that runs may meet a decision under it at any moment.
     write_history(config.path(config.archive), welcome.history)
     _replace_folder(config.path(config.directory), welcome.directory)
-    _write_hub_part(config.root, welcome)
+    write_hub_part(config.root, welcome.url, welcome.pin, welcome.log_key)
 
 
 def _replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -161,11 +175,11 @@ def _replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_hub_part(folder: Path, welcome: Welcome) -> None:
+def write_hub_part(folder: Path, url: str, pin: str, log_key: str) -> None:
     """Write the settings of the hub at the end of the file, in place of the last ones."""
     path = folder / MEMBER_FILE
     kept = _HUB_PART.sub("\n", path.read_text(encoding="utf-8")).rstrip("\n")
-    part = HUB_PART.format(url=welcome.url, pin=welcome.pin, log_key=welcome.log_key)
+    part = HUB_PART.format(url=url, pin=pin, log_key=log_key)
     write_whole(path, f"{kept}\n{part}")
 
 

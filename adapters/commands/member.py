@@ -23,6 +23,8 @@ from broker.terminal import (
     yes_option,
 )
 
+SIGN, DIRECTORY, SPARE = "keys/sign.pem", "keys/directory.pem", "spare/directory.pem"
+
 
 @click.group(
     "member",
@@ -66,25 +68,62 @@ def member(context: click.Context, folder: Path, passphrase_fd: int | None) -> N
 @member.command(
     "join",
     cls=Command,
-    short_help="Take the hub's welcome.",
-    examples=["halong member join welcome.json --dir vn", "halong member join welcome.json --dir vn --yes"],
+    short_help="Follow an invitation; take the hub's welcome.",
+    examples=[
+        "halong member join invitation-vn.json --dir vn     # makes the node and its keys",
+        "halong member join welcome.json --dir vn           # completes it",
+    ],
 )
-@click.argument("welcome", type=READABLE)
+@click.argument("file", type=READABLE)
 @dir_option
+@click.option("--name", help="The name in full, if the invitation has it wrong.")
+@click.option("--sign-key", default=SIGN, show_default=True, help="Where the key for notices is made.")
+@click.option("--directory-key", default=DIRECTORY, show_default=True, help="The key for the directory.")
+@click.option("--spare-key", default=SPARE, show_default=True, help="The one that goes to a safe.")
+@click.option("--encrypted", is_flag=True, help="Key files under a passphrase; that for TLS cannot be.")
+@click.option("--health-port", type=int, default=8445, show_default=True, help="On loopback only.")
+@click.option("--api", is_flag=True, help="With the local API, for the member's own systems.")
+@click.option("--api-port", type=int, default=8446, show_default=True, help="For --api; on loopback only.")
+@passphrase_option
 @yes_option
 @json_option
-def join(welcome: Path, folder: Path, yes: bool, as_json: bool) -> None:
-    """Take the hub's WELCOME: install the certificate, pin hub and log, copy the directory.
+def join(
+    file: Path, folder: Path, name: str | None, sign_key: str, directory_key: str, spare_key: str,
+    encrypted: bool, health_port: int, api: bool, api_port: int, passphrase_fd: int | None, yes: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Follow the secretariat's invitation in FILE, or take the hub's welcome in it.
 
-    Compare its fingerprint with the hub's operator by telephone the first time: what it pins is what this
-    node will believe.  A later welcome brings the directory up to date, also while the node runs.
+    An invitation: make the node's keys in the folder, pin the network's root, write the request to join.  A
+    welcome: install the certificate, pin hub and log, take the directory over.  Compare the fingerprint of
+    either by telephone: what is pinned is what this node will believe.
     """
+    from adapters.commands.joined import Wishes, join_by_invitation, join_by_welcome
+    from adapters.joining import Places
+    from broker.directory.admission import kind_of_file
+    from broker.directory.joining import MAX_BYTES
+    from broker.files import read_sent
+    from broker.keyring import KeyPlace
+    from broker.passphrases import asker
+
+    data = read_sent(file, MAX_BYTES)
+    match kind_of_file(data):
+        case "invitation/1":
+            places = Places(KeyPlace(sign_key), KeyPlace(directory_key), KeyPlace(spare_key))
+            wishes = Wishes(name, health_port, api_port if api else None, places, encrypted)
+            join_by_invitation(data, folder, wishes, asker(passphrase_fd), yes=yes, as_json=as_json)
+        case "welcome/2":
+            join_by_welcome(data, folder, yes=yes, as_json=as_json)
+        case _:
+            _join_plain(data, folder, yes=yes, as_json=as_json)
+
+
+def _join_plain(data: bytes, folder: Path, *, yes: bool, as_json: bool) -> None:
+    """Take the welcome of a hub whose directory is of plain files."""
     from adapters.configuration import load_node_config
     from adapters.member_folder import check_welcome, install
-    from broker.directory.joining import MAX_BYTES, fingerprint
-    from broker.files import read_sent
+    from broker.directory.joining import fingerprint
 
-    data = read_sent(welcome, MAX_BYTES)
     config = load_node_config(folder)
     checked = check_welcome(config, data)
     first = config.hub is None

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from broker.clock import SystemClock
+from broker.commands.hub_taking import take
 from broker.core.errors import BadConfiguration
 from broker.passphrases import asker, passphrase_option
 from broker.terminal import (
@@ -42,7 +43,7 @@ dir_option = click.option(
     examples=[
         "halong hub --dir hub",
         "halong hub --dir hub --only gateway --only inbox --port 8450 --health-port 8451   # on Kafka",
-        "halong hub admit vn/join-request.json --dir hub",
+        "halong hub take vn/join-request.json secretariat/targets-2.json --dir hub",
     ],
 )
 @dir_option
@@ -159,11 +160,11 @@ def admit(request: Path, folder: Path, output: Path | None, yes: bool, as_json: 
 @json_option
 def welcome(member: str, folder: Path, output: Path | None, as_json: bool) -> None:
     """Write MEMBER's welcome again, with the directory of today: new members, keys and agreements."""
-    from broker.commands import hub_folder
+    from broker.commands import hub_folder, hub_taking
     from broker.directory.joining import fingerprint, write_welcome
     from broker.files import write_whole
 
-    written = write_welcome(hub_folder.welcome(folder, member))
+    written = hub_taking.welcome_again(folder, member) or write_welcome(hub_folder.welcome(folder, member))
     output = output or folder / "welcomes" / f"{member}.json"
     write_whole(output, written)
     if as_json:
@@ -252,3 +253,6 @@ def agree(agreement: Path, folder: Path, parties: tuple[str, ...], yes: bool, as
         return
     say(f"{style('in the directory', fg='green')} {parsed.id}/{parsed.version} for {', '.join(acceding)}")
     note("next: `halong hub welcome MEMBER` for every member, so that their copies hold it, too")
+
+
+hub.add_command(take)

@@ -16,6 +16,7 @@ from broker.core.directory import Member, TransportKey
 from broker.core.errors import BadConfiguration, HalongError
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.note import LogSigner
+from broker.directory.admission import written
 from broker.directory.certificates import (
     host_of,
     issue,
@@ -25,12 +26,16 @@ from broker.directory.certificates import (
     read_certificate,
 )
 from broker.directory.folder import FolderDirectory
+from broker.directory.handing import hub_card
 from broker.directory.history import read_history
 from broker.directory.joining import Applicant, Welcome
+from broker.directory.sources import is_signed
 from broker.files import make_private_folder, write_key, write_whole
 
 AUTHORITY_KEY = Path("keys/authority.pem")
 ISSUED = Path("tls/issued")
+CARD_FILE = "hub.json"
+"""What the secretariat needs to know of a hub before there is a directory."""
 
 HUB_TOML = """\
 # The hub of the network {network}.  Paths are relative to this file.  `halong doctor` checks it.
@@ -38,7 +43,7 @@ HUB_TOML = """\
 network = "{network}"            # signed into every notice: what is signed for one network passes at no other
 log = "{log}"   # or kafka://host:port; see docs/operate.md
 
-# Members, keys and agreements as plain files; looked at every two seconds while the hub runs.
+# Members, keys and agreements; looked at every two seconds while the hub runs.
 directory = "directory"
 archive = "directory-versions"   # past versions: decisions name the one under which they were made
 
@@ -50,7 +55,8 @@ port = {port}
 port = {health_port}
 
 [keys]
-log = "keys/log.pem"             # signs checkpoints; whoever has it can fork the log
+log = "keys/log.pem"             # signs checkpoints; whoever has it can fork the log; or pkcs11:…
+online = "keys/online.pem"       # signs which version of the directory is the newest, and nothing else
 tls = "keys/tls.pem"
 certificate = "tls/hub.pem"
 authority = "tls/authority.pem"
@@ -81,9 +87,9 @@ def make_hub(folder: Path, plan: HubPlan, now: int) -> str:
     """
     if (folder / HUB_FILE).exists() or (folder / "keys").exists():
         raise BadConfiguration("there is a hub here already", field=str(folder))
-    log_key, tls, authority = (
+    log_key, online, tls, authority = (
         PrivateKey.generate(algorithm)
-        for algorithm in (Algorithm.ED25519, Algorithm.ESP256, Algorithm.ESP256)
+        for algorithm in (Algorithm.ED25519, Algorithm.ED25519, Algorithm.ESP256, Algorithm.ESP256)
     )
     verifier = LogSigner(f"{plan.network}/log", log_key).vkey
     authority_certificate = make_authority(plan.network, authority.to_pem(), now)
@@ -92,11 +98,13 @@ def make_hub(folder: Path, plan: HubPlan, now: int) -> str:
     )
     make_private_folder(folder / "keys")
     write_key(folder / "keys/log.pem", log_key.to_pem())
+    write_key(folder / "keys/online.pem", online.to_pem())
     write_key(folder / "keys/tls.pem", tls.to_pem())
     write_key(folder / AUTHORITY_KEY, authority.to_pem())
     write_whole(folder / "tls/authority.pem", authority_certificate)
     write_whole(folder / "tls/hub.pem", certificate)
     write_whole(folder / "directory/network.toml", f'name = "{plan.network}"\nlog_key = "{verifier}"\n')
+    write_whole(folder / CARD_FILE, written(hub_card(plan.network, verifier, online.public)))
     write_hub_config(folder, plan)
     return verifier
 
@@ -110,8 +118,19 @@ def write_hub_config(folder: Path, plan: HubPlan) -> None:
 
 
 def directory_of(config: HubConfig) -> FolderDirectory:
-    """Return the hub's directory."""
-    return FolderDirectory(config.path(config.directory), config.path(config.archive))
+    """Return the hub's directory of plain files.
+
+    Raises:
+        BadConfiguration: It is signed, and changed by those who sign.
+    """
+    path = config.path(config.directory)
+    if is_signed(path):
+        raise BadConfiguration(
+            "this hub's directory is signed: the secretariat admits members, and members accede themselves; "
+            "`halong hub take` puts into force what they signed",
+            field=str(path),
+        )
+    return FolderDirectory(path, config.path(config.archive))
 
 
 def admit(folder: Path, applicant: Applicant, now: int) -> None:

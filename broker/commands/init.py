@@ -77,7 +77,7 @@ def hub(
     say(f"{style('made', fg='green')} the hub of {network} in {folder}")
     say(f"  members reach it at   https://{name}:{port}")
     say(f"  members will pin      {log_key}")
-    note(f"next: halong hub --dir {folder}, and halong hub admit REQUEST --dir {folder}")
+    note(f"next: halong directory init SECRETARIAT --hub {folder / 'hub.json'}, which says who is a member")
 
 
 @init.command(

@@ -94,7 +94,7 @@ def read_join_request(data: bytes, network: str) -> Applicant:
         BadSignature: The sender does not hold one of the keys.
     """
     # 1. A request of this form, to this network.
-    request = _decode(data, JoinRequest, "a join request")
+    request = decoded(data, JoinRequest, "a join request")
     if request.network != network:
         raise BadConfiguration("the request is to another network", field="network")
     # 2. The entry is one that the directory could hold; this refuses weak keys, too.
@@ -146,7 +146,7 @@ def read_welcome(data: bytes, member: str, transport_key: bytes) -> Welcome:
         BadConfiguration: It is no welcome, is not for us, or does not fit together.
     """
     # 1. A welcome of this form, for this member.
-    welcome = _decode(data, Welcome, "a welcome")
+    welcome = decoded(data, Welcome, "a welcome")
     if welcome.member != member:
         raise BadConfiguration(f"the welcome is for {welcome.member}, this is {member}", field="member")
     # 2. The certificate is for our key, and of the authority that comes with it.
@@ -188,7 +188,12 @@ def _signed(network: str, member: str, csr: bytes) -> bytes:
     return LABEL + b"".join(sha256(part).digest() for part in parts)
 
 
-def _decode(data: bytes, kind: type[T], what: str) -> T:
+def decoded(data: bytes, kind: type[T], what: str) -> T:
+    """Return what a file that somebody sent says.
+
+    Raises:
+        BadConfiguration: It is not `what`, or longer than any.
+    """
     if len(data) > MAX_BYTES:
         raise BadConfiguration(f"larger than {what} ever is", field="file")
     try:

@@ -12,10 +12,10 @@ from typing import Protocol, runtime_checkable
 from broker.core.errors import BadConfiguration
 from broker.core.keys import Algorithm, Signer
 from broker.keyring.file import make_key_file, open_key_file
-from broker.keyring.place import KeyPlace
+from broker.keyring.place import KeyPlace, NoSuchKey
 from broker.keyring.secret import Ask, nobody
 
-__all__ = ["Elsewhere", "KeyPlace", "make_signer", "open_signer"]
+__all__ = ["Elsewhere", "KeyPlace", "NoSuchKey", "make_signer", "open_signer"]
 
 NO_EXTRA = "keys on tokens need an extra: pip install 'halong[token]'"
 

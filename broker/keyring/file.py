@@ -7,6 +7,7 @@ from pathlib import Path
 from broker.core.errors import BadConfiguration
 from broker.core.keys import Algorithm, PrivateKey
 from broker.files import make_private_folder, write_key
+from broker.keyring.place import NoSuchKey
 from broker.keyring.secret import Ask
 
 ENCRYPTED = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED")
@@ -21,6 +22,8 @@ def open_key_file(path: Path, shown: str, ask: Ask) -> PrivateKey:
     """
     try:
         pem = path.read_bytes()
+    except FileNotFoundError:
+        raise NoSuchKey("the key cannot be read: there is no such file", field=str(path)) from None
     except OSError as error:
         raise BadConfiguration(f"the key cannot be read: {error.strerror}", field=str(path)) from None
     if not is_encrypted(pem):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote, unquote_to_bytes
 
 from broker.core.errors import BadConfiguration
@@ -20,6 +21,10 @@ PATH_ATTRIBUTES = ("token", "manufacturer", "model", "serial", "object", "id", "
 QUERY_ATTRIBUTES = ("module-path", "pin-source")
 EXAMPLE = "pkcs11:token=halong;object=sign?module-path=/usr/lib/softhsm/libsofthsm2.so"
 _ESCAPES = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
+class NoSuchKey(BadConfiguration):
+    """There is no key at the place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class KeyPlace(str):
 
     __slots__ = ()
 
-    def __new__(cls, text: str) -> KeyPlace:
+    def __new__(cls, text: str) -> Self:
         """Check the name."""
         made = super().__new__(cls, text)
         if made.token is None and not made.file.name:

@@ -22,7 +22,7 @@ from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, TokenFlag
 
 from broker.core.errors import BadConfiguration, KeyLocked, KeyUnavailable
 from broker.core.keys import Algorithm, PublicKey, low_s
-from broker.keyring.place import TokenPlace
+from broker.keyring.place import NoSuchKey, TokenPlace
 from broker.keyring.secret import Ask, Secret, from_descriptor, from_file
 
 T = TypeVar("T")
@@ -205,8 +205,8 @@ class _Module:
         )
         if secret is None:
             raise BadConfiguration(
-                "the token has a PIN, and nobody is there to say it: add pin-source=file:PATH to its name, or "
-                "give --passphrase-fd",
+                "the token has a PIN, and nobody is there to say it: add pin-source=file:PATH to its name, "
+                "or give --passphrase-fd",
                 field=place.shown,
             )
         # Whoever starts again and again with a wrong PIN would lock the token; a person may try once more.
@@ -279,9 +279,10 @@ def make_token_key(place: TokenPlace, algorithm: Algorithm, ask: Ask) -> TokenSi
 
 def _only(session: Any, wanted: dict[Attribute, Any], what: str, place: TokenPlace) -> Any:
     found = list(session.get_objects(wanted))
-    if len(found) != 1:
-        many = "several such keys: name its id" if found else f"no such {what}"
-        raise BadConfiguration(f"the token has {many}", field=place.shown)
+    if not found:
+        raise NoSuchKey(f"the token has no such {what}", field=place.shown)
+    if len(found) > 1:
+        raise BadConfiguration("the token has several such keys: name its id", field=place.shown)
     return found[0]
 
 

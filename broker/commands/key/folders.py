@@ -14,6 +14,7 @@ from broker.commands import hub_backup, node_backup
 from broker.commands.hub_folder import AUTHORITY_KEY
 from broker.configuration import HUB_FILE, load_hub_config
 from broker.core.errors import BadConfiguration
+from broker.directory.sources import is_signed
 from broker.keyring import KeyPlace
 from broker.keyring.secret import Ask
 from broker.passphrases import asker
@@ -56,6 +57,7 @@ def keys_of(folder: Path) -> FolderKeys:
         hub = load_hub_config(folder)
         uses = [
             ("checkpoints of the log", hub.keys.log),
+            ("newest version of the directory", hub.keys.online),
             ("transport", KeyPlace(str(hub.keys.tls))),
             ("authority of certificates", KeyPlace(str(AUTHORITY_KEY))),
         ]
@@ -68,6 +70,8 @@ def keys_of(folder: Path) -> FolderKeys:
         uses = [("notices and receipts", node.keys.sign)]
         if node.keys.countersign is not None:
             uses.append(("countersignatures", node.keys.countersign))
+        if is_signed(node.path(node.directory)):
+            uses.append(("what the member says of itself", node.keys.directory))
         uses.append(("transport", KeyPlace(str(node.keys.tls))))
         file = node.keys.passphrase_file
         return FolderKeys(node.member, uses, node_backup.contents(node), file and node.path(file))

@@ -1,0 +1,48 @@
+"""A change that was just made: signed by who is here, written where it waits for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from broker.commands.directory.signing import as_json_of, needs, say_missing
+from broker.commands.held import held_at
+from broker.commands.secretariat import change_path
+from broker.core.errors import BadConfiguration
+from broker.directory.change import Change
+from broker.files import write_whole
+from broker.keyring import KeyPlace, open_signer
+from broker.passphrases import asker
+from broker.terminal import answer, say, style
+
+
+def finish(
+    change: Change, folder: Path, keys: Sequence[str], descriptor: int | None, *, as_json: bool
+) -> str:
+    """Sign a change, write it into the folder, and say who must still sign it; return what comes next.
+
+    Raises:
+        BadConfiguration: A key has no say in it, or another change of its number is under way.
+    """
+    held, path = held_at(folder), change_path(folder, change)
+    if path.exists():
+        raise BadConfiguration(
+            f"another change number {change.number} is under way: bring it to an end, or delete the file",
+            field=str(path),
+        )
+    asked = {key for need in needs(change, held, [change]) for key in need.keys}
+    ask = asker(descriptor)
+    for place in keys:
+        signer = open_signer(KeyPlace(place), ask=ask)
+        if signer.public not in asked:
+            raise BadConfiguration("this key is not asked for here", field=KeyPlace(place).shown)
+        change = change.sign(signer)
+    write_whole(path, change.write())
+    if as_json:
+        answer({"file": str(path), **as_json_of(change, held, [change])})
+        return ""
+    say(f"{style('written', fg='green')} {path}")
+    say_missing(change, held, [change])
+    if any(need.missing for need in needs(change, held, [change])):
+        return f"next: the others run `halong directory sign {path.name}`; then the hub takes it"
+    return f"next: halong hub take {path} --dir HUB"
