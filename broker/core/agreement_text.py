@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
@@ -126,7 +127,8 @@ def _end(table: Table, in_force_at: int) -> int | None:
         return None
     terminated_at = table.day("terminated_on")
     if terminated_at <= in_force_at:
-        table.fail("terminated_on", "must be later than in_force_from")
+        since = datetime.fromtimestamp(in_force_at / 1000, UTC)
+        table.fail("terminated_on", f"must be later than in_force_from, which is {since:%Y-%m-%d}")
     return terminated_at
 
 

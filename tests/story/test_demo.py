@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from broker.configuration import load_hub_config
 from broker.demo.processes import halong
 from broker.demo.setting import CAST
 from broker.demo.table import write_csv
+from tests.story.explained import explain_all
 
 pytestmark = pytest.mark.sockets
 
@@ -126,6 +128,12 @@ def test_five_processes_have_five_stores_and_nothing_that_is_withheld_is_where_i
     for log in folder.rglob("log.jsonl"):
         assert CANARY not in log.read_text()
         assert item not in log.read_text()
+    # Every delivery and every non-delivery has its grants or its clause, as the log shows it.
+    found = asyncio.run(explain_all(folder, MEMBERS))
+    assert found.otherwise == []
+    assert found.given == sum(inboxes(folder).values())
+    assert found.withheld > 0
+    assert found.at_nodes > found.given
 
 
 def holders(folder: Path, secret: bytes) -> set[str]:
