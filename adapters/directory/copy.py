@@ -135,19 +135,18 @@ class Copy:
             everything = self._over(files)
             # 1. All of it is genuine and fits together, under the root that was trusted first.
             newest = load_newest(everything, root, reader=self._member, memory=self._memory)
-            # 2. It takes back nothing of what was taken before.
+            # 2. It is true to us: our keys alone sign for us, and what we signed last is in it.
+            own = self._check_own(newest.version, own, everything)
+            # 3. It takes back nothing of what was taken before.
             stamp = everything[TIMESTAMP_NAME]
             if before is not None:
                 check_newest_follows(before, newest)
                 self._check_one_timestamp(before, newest, stamp)
-            # 3. What is here under the same name is the same.
+            # 4. What is here under the same name is the same.
             kept = self._kept(files, newest.version)
             self._check_unchanged(kept)
-            # 4. It is still vouched for: one that is not may have been frozen.
-            self._check_vouched(newest)
-            # 5. It is true to us: our keys alone sign for us, and what we signed last is in it.
-            own = self._check_own(newest.version, own, everything)
-            # 6. TUF's own client follows, by its own memory; a version that it knows it need not read again.
+            # 5. It is still vouched for, and TUF's own client follows, by its own memory.  A version that it
+            #    knows it need not read again.
             known = before is not None and before.version.directory is newest.version.directory
             members = () if known else newest.version.delegations.keys()
             check_with_client(self.path / CLIENT, everything, root, members, self._clock.now() - self._grace)
