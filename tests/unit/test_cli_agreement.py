@@ -305,3 +305,17 @@ def test_an_end_of_an_agreement_is_the_one_that_decide_keeps() -> None:
     free = agreement(grant(), on_termination=OnTermination.KEEP_UNTIL_RETENTION)
     assert ending_of(free, "jp", NOW).kept_until is None
     assert ending_of(free, "jp", NOW).erase_by is None
+
+
+def test_check_holds_a_file_against_a_directory_if_one_is_named(network: Terminal) -> None:
+    file = AGREEMENTS / "jp-vn-2026.toml"
+    assert network(f"agreement check {file} --dir vn --strict").code == Exit.HELD
+    Path("other.toml").write_text(file.read_text() + "# changed\n")
+    said = network("agreement check other.toml --dir hub")
+    assert said.code == Exit.FAILED
+    assert "is in the directory with other bytes" in said.out
+    network("agreement new --template bilateral --party vnn --party jp --title A -o a.toml")
+    said = network("agreement check a.toml --dir vn")
+    assert said.code == Exit.HELD
+    assert "! parties (line" in said.out
+    assert "'vnn' is no member of halong-test; did you mean vn?" in said.out

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
+from broker.commands.agreement.phrases import personal_of, review_of, standing_of
 from broker.core.agreements import FOLLOWING_ACTS, Clause, Share, Withhold, decide
 from broker.core.clauses import Mode
 from broker.core.model import Act, Header
 from broker.core.reach import Lead, leads, reached_slots
 from tests.strategies import (
+    DAY,
     MEMBERS,
     NOW,
     TYPES,
@@ -106,3 +108,22 @@ def test_a_lead_names_what_keeps_it_from_counting() -> None:
     assert {each.clause for each in leads(gone, NOW)} == {Clause.ACCESSION}
     assert reached_slots(found) == {("vn", "jp", "drug-parcel"): both.grants[0].slots}
     assert not list(leads(replace(value, agreements=()), NOW, types=TYPES))
+
+
+def test_how_an_agreement_stands_is_said_with_the_date_that_comes_next() -> None:
+    ending = agreement(grant(), terminated_at=NOW, wound_down_at=NOW + 90 * DAY, review_due_at=NOW - DAY)
+    open_ended = agreement(grant(), review_due_at=NOW + DAY)
+    moments = {
+        ending.in_force_at - 1: "not in force yet: from ",
+        NOW - 1: "in force until ",
+        NOW: "winding down: open cases until ",
+        NOW + 90 * DAY - 1: "winding down: open cases until ",
+        NOW + 90 * DAY: "over since ",
+    }
+    for at, words in moments.items():
+        assert standing_of(ending, at).startswith(words)
+    assert standing_of(open_ended, NOW) == "in force"
+    assert (review_of(ending, NOW - DAY) or "").startswith("review overdue since ")
+    assert review_of(ending, NOW) is None
+    assert (review_of(open_ended, NOW) or "").startswith("review due ")
+    assert personal_of(open_ended, NOW) == "no personal data"

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from broker.commands.agreement.places import open_place, some_dir_option
 from broker.core.strict_toml import Problem
 from broker.terminal import READABLE, Command, Exit, answer, clean, json_option, say, style
+
+if TYPE_CHECKING:
+    from broker.core.directory import Directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +40,20 @@ class Checked:
 )
 @click.argument("files", nargs=-1, required=True, type=READABLE)
 @click.option("--strict", is_flag=True, help="Take doubts for problems.")
+@some_dir_option
 @json_option
-def check_command(files: tuple[Path, ...], strict: bool, as_json: bool) -> int:
+def check_command(files: tuple[Path, ...], strict: bool, folder: Path | None, as_json: bool) -> int:
     """Say all that is wrong with agreement files: file, line and clause, what is wrong, what is possible.
 
     Doubts (!) are allowed and hardly meant, such as feedback that has no way back; the file can be acceded to
-    all the same.  Exit code 1 if a file has a problem (✗), or a doubt with --strict.
+    all the same.  With --dir it is also held against that directory: its members, and the versions in it.
+    Exit code 1 if a file has a problem (✗), or a doubt with --strict.
     """
     checked = [check_file(path) for path in files]
     checked = [_with_shared(each, checked) for each in checked]
+    if folder is not None:
+        directory = open_place(folder).directory
+        checked = [_against(each, directory) for each in checked]
     bad = [each for each in checked if each.problems or (strict and each.doubts)]
     if as_json:
         answer({"good": not bad, "files": [_object(each) for each in checked]})
@@ -83,6 +94,25 @@ def _with_shared(one: Checked, all_: Sequence[Checked]) -> Checked:
             wrong = f"{other.path} is {one.name}, too, with other bytes: a changed text is the next version"
             return Checked(one.path, one.name, one.digest, (Problem("version", wrong),), one.doubts)
     return one
+
+
+def _against(one: Checked, directory: Directory) -> Checked:
+    """Return the same, with what does not fit a directory: its members, and the bytes that are there."""
+    from broker.core.agreement_text import parse_agreement
+
+    if one.problems:
+        return one
+    agreement = parse_agreement(one.path.read_bytes(), str(one.path))
+    doubts, problems = [], []
+    for party in sorted(agreement.parties - directory.members.keys()):
+        near = difflib.get_close_matches(party, directory.members, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        doubts.append(Problem("parties", f"'{party}' is no member of {directory.network}{meant}"))
+    for other in directory.agreements:
+        if other.name == agreement.name and other.digest != agreement.digest:
+            wrong = f"{other.name} is in the directory with other bytes: a changed text is the next version"
+            problems.append(Problem("version", wrong))
+    return replace(one, problems=tuple(problems), doubts=(*doubts, *one.doubts))
 
 
 def line_of(text: str, clause: str) -> int | None:
