@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from adapters.sending.progress import LATEST_MS, WATCH_MS, Progress, Stage, Watching
+from adapters.store import Store
 from broker.core.errors import Unavailable
 from broker.core.wire import StatementStatus
 from tests.nodes import LocalHub, OtherHub, TestNode
@@ -174,3 +175,29 @@ async def test_a_refused_notice_comes_no_further(tmp_path: Path) -> None:
         assert (found.stage, found.label, found.queued.code) == (None, "refused", "addressee-unreached")
         assert found.reached(Stage.ACKNOWLEDGED)
         vn.close()
+
+
+def test_asking_what_is_due_costs_the_same_however_much_was_said(tmp_path: Path) -> None:
+    def steps(statements: int) -> int:
+        """Return how many steps SQLite takes, in tens."""
+        taken: list[None] = []
+        with Store.open(tmp_path / f"{statements}.db") as store:
+            with store.write():
+                store.run_many(
+                    "INSERT INTO drafts (id, region, draft, queued_at, state)"
+                    " VALUES (?, 1, x'7b7d', 0, 'proven')",
+                    [(number,) for number in range(1, statements + 1)],
+                )
+                store.run_many(
+                    "INSERT INTO statements (id, draft, region, stream, sequence, envelope, key, state,"
+                    " changed_at) VALUES (?, ?, 1, 'main', ?, x'', x'', 'proven', 0)",
+                    [(b"%d" % number, number, number) for number in range(1, statements + 1)],
+                )
+            watching = Watching(store)
+            watching.watch([1], 0)
+            store._connection.set_progress_handler(lambda: taken.append(None), 10)
+            assert [draft for draft, _ in watching.due(1, 10)] == [1]
+            store._connection.set_progress_handler(None, 0)
+        return len(taken)
+
+    assert steps(2_000) == steps(20)
