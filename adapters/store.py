@@ -30,6 +30,11 @@ APPLICATION = 0x48414C4E
 
 BUSY_SECONDS = 15.0
 BUSY_PAUSE_SECONDS = 0.01
+CHECKPOINT_PAGES = 8_000
+"""Pages in the -wal file before they are moved to the database: 32 MB.  Ids are digests, so each row touches
+pages all over the indexes; the more rows share a move, the fewer pages are written again."""
+CACHE_KIB = 16 << 10
+"""What does not fit is written before its transaction ends, perhaps several times."""
 MAX_ALARMS = 1000
 
 
@@ -130,6 +135,8 @@ class Store:
         with refusals("cannot be used", name):
             self._use_wal()
             self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}").fetchall()
+            self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             self._connection.execute("PRAGMA foreign_keys = ON")
             with self.write():
                 ((version,),) = self.rows("PRAGMA user_version")

@@ -220,7 +220,12 @@ Which notices somebody watches, and how many receivers have them: see `sending.p
 What was shared with whom, what came of it, and what of that is still to be read: see `feedback.view`.
 """
 
-STEPS: tuple[str, ...] = (FIRST, SECOND)
+THIRD = """
+DROP INDEX shared_by_delivery;
+"""
+"""Digests of what others got: an index on them cost more than all other tables; see `feedback.view.find`."""
+
+STEPS: tuple[str, ...] = (FIRST, SECOND, THIRD)
 
 FORMAT = len(STEPS)
 """Counts the steps; a file with a higher number was written by a later version."""

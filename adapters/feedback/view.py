@@ -191,7 +191,9 @@ class FeedbackView:
             msgspec.json.encode([f"{ground.agreement}/{ground.version}" for ground in grounds]).decode(),
             given_at, None if header.act in NEEDS_NO_ANSWER else due_at,
         )  # fmt: skip
-        self._settle(statement, receiver)
+        # Most have no answer yet, and an update of all would cost as much as the rows themselves.
+        if self._store.row("SELECT 1 FROM answers WHERE statement = ? AND receiver = ?", statement, receiver):
+            self._settle(statement, receiver)
 
     def _relieve(self, header: Header) -> None:
         if header.act in NEEDS_NO_ANSWER:
@@ -239,7 +241,7 @@ class FeedbackView:
         )  # fmt: skip
 
     def find(self, name: str) -> list[Shared]:
-        """Return what a reference, or the beginning of a statement's or delivery's id, may mean.
+        """Return what a reference, or the beginning of a statement's or of our delivery's id, may mean.
 
         Two at most: more than one is one too many.
         """
@@ -248,8 +250,10 @@ class FeedbackView:
             return [each for each in found if self._member in (each.receiver, each.originator)]
         ends = bytes.fromhex(name.ljust(64, "0")), bytes.fromhex(name.ljust(64, "f"))
         return self._select(
-            "WHERE s.statement BETWEEN ? AND ? OR s.delivery BETWEEN ? AND ? LIMIT 2", *ends, *ends
-        )
+            "WHERE s.statement BETWEEN ? AND ? OR s.receiver = ? AND s.delivery BETWEEN ? AND ?"
+            " AND s.statement IN (SELECT d.statement FROM deliveries d WHERE d.id BETWEEN ? AND ?) LIMIT 2",
+            *ends, self._member, *ends, *ends,
+        )  # fmt: skip
 
     def answers_by(self, statement: bytes, receiver: str) -> int:
         """Return how often a member answered a statement."""
