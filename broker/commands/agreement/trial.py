@@ -15,12 +15,14 @@ from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from broker.clock import SystemClock
 from broker.commands.agreement.places import HUB_FILE, MEMBER_FILE, Place, member_named, open_place
 from broker.core.agreements import parse_agreement
 from broker.core.clauses import Agreement
 from broker.core.directory import Directory
 from broker.core.strict_toml import MAX_FILE_BYTES
-from broker.directory.folder import NETWORK, FolderDirectory
+from broker.directory.folder import NETWORK
+from broker.directory.sources import is_signed, source_in
 from broker.files import read_sent
 from broker.terminal import Exit, Stopped
 
@@ -171,9 +173,9 @@ def directory_named(text: str, place: Place, in_force: Callable[[int], bytes | N
 def _of_folder(path: Path) -> Directory:
     if (path / HUB_FILE).exists() or (path / MEMBER_FILE).exists():
         return open_place(path).directory
-    if (path / NETWORK).exists():
+    if (path / NETWORK).exists() or is_signed(path):
         with tempfile.TemporaryDirectory(prefix="halong-diff-") as archive:
-            return FolderDirectory(path, Path(archive)).load()
+            return source_in(path, Path(archive), SystemClock()).load()
     raise _unknown("this folder holds no directory, and is no hub's or node's", str(path))
 
 
