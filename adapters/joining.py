@@ -15,6 +15,7 @@ from typing import TypeVar
 from adapters.configuration import MEMBER_FILE, NodeConfig
 from adapters.directory.copy import Copy
 from adapters.directory.own import Own, write_own
+from adapters.key_changes import point_to, transport_file
 from adapters.member_folder import REQUEST_FILE, MemberPlan, write_hub_part, write_member_config
 from broker.clock import Clock
 from broker.core.directory import Member, MemberKey, Revocation, TransportKey, Use
@@ -29,7 +30,8 @@ from broker.directory.admission import (
     write_request,
 )
 from broker.directory.building import member_change
-from broker.directory.certificates import key_digest, make_request
+from broker.directory.certificates import key_digest, make_request, read_certificate
+from broker.directory.joining import decoded
 from broker.directory.layout import Layout
 from broker.directory.loading import load_newest
 from broker.directory.roles import ROOT, metadata_name
@@ -182,7 +184,11 @@ def check_welcome(config: NodeConfig, data: bytes) -> tuple[Welcome, Newest]:
         BadConfiguration: It is not for this member, or pins something else than before.
         UnfitDirectory: The directory in it is not genuine.
     """
-    welcome = read_welcome(data, config.member, key_digest(config.path(config.keys.tls).read_bytes()))
+    sent = decoded(data, Welcome, "a welcome")
+    key = read_certificate(sent.certificate.encode()).key
+    # The next key lies beside the present one until its certificate comes.
+    file = transport_file(config, key) or config.keys.tls
+    welcome = read_welcome(data, config.member, key_digest(config.path(file).read_bytes()))
     # 1. It is of the network that was asked.
     if welcome.network != config.network:
         raise BadConfiguration("the welcome is to another network", field="network")
@@ -211,6 +217,9 @@ def install(config: NodeConfig, welcome: Welcome, newest: Newest, clock: Clock) 
     if not is_signed(path):
         Layout(path).add({metadata_name(ROOT, newest.version.terms.number): newest_root(files)})
     Copy(path, config.member, clock).take(files)
+    file = transport_file(config, read_certificate(welcome.certificate.encode()).key)
+    if file is not None and file != config.keys.tls:
+        point_to(config, "tls", str(file))
     write_whole(config.path(config.keys.certificate), welcome.certificate)
     write_whole(config.root / "tls/authority.pem", welcome.authority)
     write_hub_part(config.root, welcome.url, welcome.pin, newest.version.terms.log_key)

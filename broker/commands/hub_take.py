@@ -77,6 +77,8 @@ def take(
         (path / PLAIN[0]).unlink(missing_ok=True)
     welcomes = []
     for each in applicants:
+        if not each.csr:
+            continue
         key = read_request(each.csr).key
         welcome = folder / "welcomes" / f"{each.member.id}.json"
         _issue(config, newest, each, now)

@@ -59,7 +59,8 @@ def take(files: Sequence[Path], folder: Path, passphrase_fd: int | None, yes: bo
     from broker.directory.joining import MAX_BYTES, fingerprint
     from broker.files import read_sent
 
-    config = load_hub_config(folder)
+    config, held = load_hub_config(folder), held_at(folder)
+    listed = {} if held.newest is None else held.newest.version.directory.members
     changes, applicants = [], []
     for path in files:
         data = read_sent(path, MAX_BYTES)
@@ -67,14 +68,13 @@ def take(files: Sequence[Path], folder: Path, passphrase_fd: int | None, yes: bo
             case "directory-change/1":
                 changes.append(Change.read(data))
             case "join-request/2":
-                applicants.append(read_join_request(data, config.network))
+                applicants.append(read_join_request(data, config.network, listed))
             case _:
                 raise BadConfiguration("is no change of a directory and no join request", field=str(path))
-    held = held_at(folder)
     coming = hub_take.changes_of(held.newest, changes, applicants)
     for each in coming:
         preview(each, held, coming)
-    for applicant in applicants:
+    for applicant in (each for each in applicants if each.csr):
         note(f"{style(applicant.member.id, bold=True)} gets a certificate and a welcome")
     confirm("Put it into force?", yes=yes)
     file = config.keys.passphrase_file

@@ -17,6 +17,8 @@ from broker.commands.directory.options import dir_option, key_option
 from broker.core.directory import MemberClass
 from broker.core.header import is_member_id
 from broker.core.model import Region
+from broker.directory.admission import Applicant
+from broker.directory.versions import Listing
 from broker.passphrases import passphrase_option
 from broker.terminal import (
     READABLE,
@@ -129,10 +131,9 @@ def approve_(
     applicants = []
     for path in requests:
         data = read_sent(path, MAX_BYTES)
-        applicant = read_join_request(data, secretariat.network)
+        applicant = read_join_request(data, secretariat.network, newest.version.directory.members)
         entry, before = applicant.member, newest.version.listings.get(applicant.member.id)
-        asks = "asks to join" if before is None else style("is a member, and lost its keys", fg="yellow")
-        note(f"{style(entry.id, bold=True)} {asks}")
+        note(f"{style(entry.id, bold=True)} {_asks(applicant, before)}")
         rows = [
             ("name", clean(entry.name)),
             ("class", entry.member_class.value),
@@ -154,6 +155,14 @@ def approve_(
     if not as_json:
         names = " ".join(map(str, requests))
         note(f"{said}, together with {names}")
+
+
+def _asks(applicant: Applicant, before: Listing | None) -> str:
+    if before is None:
+        return "asks to join"
+    if applicant.csr:
+        return style("is a member, gives up all of its keys, and asks to be listed anew", fg="yellow")
+    return "is a member, and asks to change its keys for the directory"
 
 
 @member.command(

@@ -53,7 +53,8 @@ class Invitation(_Sent, frozen=True, kw_only=True):
 class Request(_Sent, frozen=True, kw_only=True):
     """What a member sends: its role as it will sign it, a certificate request, and who holds which key.
 
-    `proofs` has a signature over all of it by the id of each key that the entry lists as in use.
+    `proofs` has a signature over all of it by the id of each fresh key.  A member that changes its keys for
+    the directory asks for no certificate.
     """
 
     halong: Literal["join-request/2"] = "join-request/2"
@@ -75,7 +76,10 @@ class Welcome(_Sent, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Applicant:
-    """A member that holds every key that it asks to list, and signed its role with one of them."""
+    """A member that holds every key that it asks to list, and signed its role with one of them.
+
+    `csr` is empty if it asks for no certificate.
+    """
 
     member: Member
     change: Change
@@ -132,8 +136,13 @@ def write_request(network: str, change: Change, csr: bytes, signers: Sequence[Si
     )
 
 
-def read_join_request(data: bytes, network: str) -> Applicant:
-    """Return who asks to join, once it is certain that it holds the keys.
+def read_join_request(data: bytes, network: str, listed: Mapping[str, Member]) -> Applicant:
+    """Return who asks to join, or to change keys, once it is certain that it holds them.
+
+    Args:
+        data: The file.
+        network: Ours.
+        listed: The members in force: a key that is listed already was proved before.
 
     Raises:
         BadConfiguration: It is no request to this network, or does not fit together.
@@ -152,16 +161,19 @@ def read_join_request(data: bytes, network: str) -> Applicant:
     member = parse_member(text, entry_path(change.member))
     if member.id != request.member or member.accessions:
         raise BadConfiguration("the entry is another member's, or with accessions", field="member")
-    # 3. The sender holds the transport key, and the entry lists it as in use.
-    wanted = read_request(request.csr.encode())
-    if wanted.member != member.id:
-        raise BadConfiguration("the certificate request names another member", field="csr")
-    if wanted.key not in {key.id for key in member.transport_keys if key.revoked_at is None}:
-        raise BadConfiguration("the entry does not list the transport key that is proved", field="csr")
-    # 4. The sender holds every other key that the entry lists as in use.
+    before = listed.get(member.id)
+    # 3. The sender holds the transport key, and the entry lists it as in use; a member has one already.
+    if request.csr or before is None:
+        wanted = read_request(request.csr.encode())
+        if wanted.member != member.id:
+            raise BadConfiguration("the certificate request names another member", field="csr")
+        if wanted.key not in {key.id for key in member.transport_keys if key.revoked_at is None}:
+            raise BadConfiguration("the entry does not list the transport key that is proved", field="csr")
+    # 4. The sender holds every other key in use that is not listed already.
     covered = _covered(network, change, request.csr.encode())
+    known = set() if before is None else {key.id for key in before.keys if key.revoked_at is None}
     for key in signing_keys(member):
-        if not _proves(key, request.proofs.get(key.id.hex(), ""), covered):
+        if key.id not in known and not _proves(key, request.proofs.get(key.id.hex(), ""), covered):
             raise BadSignature("the sender does not prove that it holds a key that it lists", field="proofs")
     # 5. One key for the directory is in use and one in a safe, and one of them signed the role.
     own = directory_keys(member)

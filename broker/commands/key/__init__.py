@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from broker.commands.key.copies import backup, restore
+from broker.commands.key.revoking import revoke
+from broker.commands.key.rotating import rotate
 from broker.commands.key.shown import make, show
 from broker.terminal import Group
 
@@ -16,5 +18,5 @@ def key() -> None:
     """Look after the private keys of a hub or of a member's node: files, or keys on tokens."""
 
 
-for each in (show, make, backup, restore):
+for each in (show, make, rotate, revoke, backup, restore):
     key.add_command(each)
