@@ -30,6 +30,7 @@ from tests.bench import (
     ladder,
     latency,
     outbox,
+    replaying,
     report,
     rows,
     sequencing,
@@ -42,6 +43,7 @@ from tests.bench.setting import Setting, cluster
 PARTS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "gateway batch-signature": gate.rows,
     "decide": deciding.rows,
+    "dry-run": replaying.rows,
     "outbox": outbox.rows,
     "commit": committing.rows,
     "dispatch": fanout.rows,
