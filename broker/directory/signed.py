@@ -70,8 +70,8 @@ class SignedDirectory:
             # 3. It is still vouched for.
             if self._clock.now() >= newest.expires_at:
                 raise DirectoryExpired("the directory is no longer vouched for", field="timestamp")
-            if before is None or newest.version is not before.version:
-                self._files = self._files_of(newest.version)
+            if before is None or newest.digest != before.digest:
+                self._files = self._files_of(newest)
             self._newest = newest
             return newest.version.directory
 
@@ -106,17 +106,22 @@ class SignedDirectory:
             return self._past[version]
 
     def files(self) -> Mapping[str, bytes]:
-        """Return the files of the version that was loaded last, by name; the timestamp is of no version."""
+        """Return the files of what was loaded last, by name: the version's, and its timestamp.
+
+        Another timestamp for the same version is another mapping.
+        """
         return self._files
 
     def _load(self, number: int) -> Version:
         return load_version(self._layout, number, self._root, reader=self._reader, memory=self._memory)
 
-    def _files_of(self, version: Version) -> Mapping[str, bytes]:
+    def _files_of(self, newest: Newest) -> Mapping[str, bytes]:
         files: dict[str, bytes] = {}
-        for name, digest in sorted(version.digests.items()):
-            # A name stands for one content, so what was read before is not read again.
-            data = self._files.get(name) or self._layout.get(name)
+        for name, digest in {**newest.version.digests, TIMESTAMP_NAME: newest.digest}.items():
+            data = self._files.get(name)
+            # What was read before under the same name is not read again.
+            if data is None or sha256(data).hexdigest() != digest:
+                data = self._layout.get(name)
             if data is not None:
                 if sha256(data).hexdigest() != digest:
                     raise DirectoryMixed(f"{name}: is not what it was a moment ago", field=name)

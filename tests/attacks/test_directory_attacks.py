@@ -27,6 +27,7 @@ from broker.directory.roles import (
     TARGETS,
     TIMESTAMP_NAME,
     agreement_path,
+    delegated_paths,
     entry_path,
     file_name,
     metadata_name,
@@ -178,7 +179,6 @@ def line_of(attacker: Attacker, role: str, number: int) -> Line:
 def two_snapshots(attacker: Attacker) -> None:
     attacker.number -= 1
     del attacker.lines["member-left"]
-    attacker.lines[ROOT] = attacker.lines[ROOT]
     attacker.publish()
 
 
@@ -254,6 +254,41 @@ def timestamp_of_another(attacker: Attacker) -> None:
 def timestamp_of_another_snapshot(attacker: Attacker) -> None:
     attacker.publish()
     attacker.place(SNAPSHOT).write_bytes(attacker.path(metadata_name(SNAPSHOT, 2)).read_bytes())
+
+
+def one_of_two_snapshots(attacker: Attacker) -> None:
+    """The timestamp names one snapshot, and another of the same number, genuine as well, lies there."""
+    attacker.publish()
+    stamp = attacker.path(TIMESTAMP_NAME).read_bytes()
+    attacker.number -= 1
+    del attacker.lines["member-left"]
+    attacker.publish()
+    attacker.path(TIMESTAMP_NAME).write_bytes(stamp)
+
+
+def twin(attacker: Attacker) -> None:
+    """VN's delegation once more, with keys of its own."""
+
+    def admit(said: Any) -> None:
+        (vn,) = (each for each in said["delegations"]["roles"] if each["name"] == VN)
+        said["delegations"]["roles"].append({**vn, "keyids": [EVIL.public.id.hex()]})
+        said["delegations"]["keys"][EVIL.public.id.hex()] = key_of(EVIL.public)
+
+    attacker.edit(TARGETS, admit, *SECRETARIAT_2)
+
+
+def far_root(attacker: Attacker) -> None:
+    """The root is so far away that nobody would walk to it."""
+    line = attacker.lines[ROOT]
+    attacker.lines[ROOT] = Line(1_000, line.digest, line.length)
+    attacker.publish()
+
+
+def longer_root(attacker: Attacker) -> None:
+    """The root has another length than the snapshot says."""
+    line = attacker.lines[ROOT]
+    attacker.lines[ROOT] = Line(line.number, line.digest, line.length + 1)
+    attacker.publish()
 
 
 def held_back(attacker: Attacker) -> None:
@@ -392,6 +427,8 @@ ROWS = [
     Row("a root that skips a number", "directory-mixed", root(3, *ROOTS[:3])),
     Row("a root under another number than it says", "directory-mixed", misnamed(ROOT)),
     Row("another root than the snapshot names", "directory-mixed", root_is_another),
+    Row("a root of another length than the snapshot says", "directory-mixed", longer_root),
+    Row("a root out of reach", "directory-mixed", far_root),
     Row("the root goes back", "directory-rolled-back", old_root, only_seen_before=True),
     # --- what the secretariat may say
     Row(
@@ -407,6 +444,19 @@ ROWS = [
     Row("a delegation that does not end the search", "directory-malformed", delegated(terminating=False)),
     Row("a delegation that no single key fulfils", "directory-malformed", delegated(threshold=2)),
     Row("a delegation to nobody's role", "directory-malformed", delegated(name="members")),
+    Row(
+        "a delegation to nobody's role and paths",
+        "directory-malformed",
+        delegated(name="members", paths=delegated_paths("None")),
+    ),
+    Row("two delegations to one member, each with its keys", "directory-malformed", twin),
+    Row(
+        "a key in no delegation",
+        "directory-malformed",
+        targets_say(
+            lambda said: said["delegations"]["keys"].update({EVIL.public.id.hex(): key_of(EVIL.public)})
+        ),
+    ),
     Row(
         "two delegations to one member",
         "directory-malformed",
@@ -534,6 +584,7 @@ ROWS = [
     Row("the secretariat's file under another number", "directory-mixed", misnamed(TARGETS)),
     Row("a snapshot under another number than it says", "directory-mixed", lambda a: a.publish(number=99)),
     Row("another snapshot than the timestamp names", "directory-mixed", timestamp_of_another_snapshot),
+    Row("a snapshot beside the one that is named", "directory-mixed", one_of_two_snapshots),
     Row("a member is not in the snapshot", "directory-mixed", dropped_from_the_snapshot),
     Row(
         "a snapshot names what is no role",

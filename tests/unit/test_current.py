@@ -10,6 +10,7 @@ from broker.core.records import directory_leaf_entry
 from broker.log import Partition
 from broker.log.topics import DIRECTORY, inbox_topic
 from broker.services.current import CurrentDirectory
+from tests.ceremony import SignedNetwork
 from tests.world import World
 
 
@@ -69,3 +70,19 @@ async def test_there_is_no_directory_before_the_first(tmp_path: Path) -> None:
     async with World(tmp_path, "vn") as world:
         with pytest.raises(RuntimeError):
             _ = CurrentDirectory(world.source, world.log).value
+
+
+async def test_each_timestamp_is_in_the_log_although_the_version_is_the_same(tmp_path: Path) -> None:
+    network = SignedNetwork(tmp_path / "signed")
+    async with World(tmp_path, "vn") as world:
+        directory = CurrentDirectory(network.source(), world.log)
+        await directory.refresh()
+        value = directory.value
+        network.renew()
+        assert not await directory.refresh()
+        assert directory.value is value
+
+        stored = await world.log.read(Partition(DIRECTORY), 0, 100)
+        roles = [one.value.partition(b"\0")[0].decode() for one in stored]
+        assert roles.count("metadata/timestamp.json") == 2
+        assert roles.count("metadata/1.snapshot.json") == 1

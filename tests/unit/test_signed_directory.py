@@ -128,7 +128,19 @@ def test_every_file_of_a_version_is_given_by_its_name(network: SignedNetwork) ->
         "metadata/2.member-vn.json",
         "metadata/4.snapshot.json",
         f"files/{sha256(TEXT).hexdigest()}",
+        TIMESTAMP_NAME,
     }
+
+
+def test_each_timestamp_is_given_although_the_version_is_the_same(network: SignedNetwork) -> None:
+    source = network.source()
+    source.load()
+    first = source.files()
+    source.load()
+    assert source.files() is first
+    network.renew()
+    source.load()
+    assert {name for name, data in source.files().items() if first[name] != data} == {TIMESTAMP_NAME}
 
 
 def test_a_member_that_is_no_party_reads_without_the_text(network: SignedNetwork) -> None:
