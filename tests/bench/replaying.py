@@ -14,7 +14,7 @@ from broker.core.dry_run import Outcome
 from broker.core.index import Index
 from broker.core.model import Act, Decision, DecisionShare, Disclosure, Envelope, Ground, Header, Slot
 from broker.core.records import encode, framed, named_frame, partition_of, statement_id
-from broker.log import Log, Partition, Record, open_log
+from broker.log import Partition, Record, open_log
 from broker.log.topics import DECISIONS, PARTITIONS_PER_REGION, hub_topics, notices_topic
 from tests.bench.network import dense_network, members, notices
 from tests.bench.rows import Figure, Goal, Row
