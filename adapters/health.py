@@ -77,11 +77,12 @@ class HealthPage:
         return web.json_response({"status": "ok"})
 
     async def _ready(self, _request: web.Request) -> web.Response:
-        """Ready: the hub was reached lately and the feed does not stand still."""
-        now = self._look()
-        lately = now.reached_at is not None and self._clock.now() - now.reached_at < READY_WITHIN_MS
-        ready = lately and now.held is None
-        body = {"ready": ready, "reached": lately, "held": now.held_code}
+        """Ready: the hub was reached lately, the feed does not stand still, and the directory counts."""
+        now, at = self._look(), self._clock.now()
+        lately = now.reached_at is not None and at - now.reached_at < READY_WITHIN_MS
+        vouched = now.vouched(at)
+        ready = lately and now.held is None and vouched
+        body = {"ready": ready, "reached": lately, "held": now.held_code, "directory": vouched}
         return web.json_response(body, status=200 if ready else 503)
 
     async def _metrics(self, _request: web.Request) -> web.Response:

@@ -77,7 +77,16 @@ def _families(now: Snapshot, at: int) -> Iterator[GaugeMetricFamily]:
     overdue = sum(due <= at for due in now.feedback_due)
     yield _one("feedback_due", "Notices on which feedback is owed", len(now.feedback_due))
     yield _one("feedback_overdue", "Of these, the ones that are overdue", overdue)
+    if now.directory_version is not None and now.directory_expires_at is not None:
+        ends = {now.directory_version[:12]: now.directory_expires_at / 1000}
+        yield _by("directory_expiry_timestamp_seconds", "Until when the directory counts", "version", ends)
     for name, about, since, otherwise in (
+        (
+            "directory_checked_seconds_ago",
+            "Since the hub last showed its newest",
+            now.directory_checked_at,
+            0,
+        ),
         ("hub_reached_seconds_ago", "Since the hub last answered the feed", now.reached_at, math.inf),
         ("checkpoint_seconds_ago", "Since the last checkpoint was seen", now.tree_seen_at, math.inf),
         ("oldest_waiting_seconds", "How long the oldest notice waits to be sent", now.waiting_since, 0),

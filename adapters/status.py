@@ -53,7 +53,9 @@ class Snapshot:
     for yet.  `behind` is how many deliveries were ready at the hub when it last answered, at `reached_at`.
     `held` says why the feed stands still, if it does; `unproven_since` since when the oldest notice that the
     hub holds waits for its proofs.  `feedback_due` tells when feedback is due that this member owes, earliest
-    first, at most 1,000 times.  `alarms` are the latest, `alarm_counts` all that are kept.
+    first, at most 1,000 times.  `directory_version` (hexadecimal) was found to be the hub's newest at
+    `directory_checked_at` and counts until `directory_expires_at`; all None where the directory is a plain
+    folder.  `alarms` are the latest, `alarm_counts` all that are kept.
     """
 
     sent: Mapping[str, int]
@@ -73,6 +75,13 @@ class Snapshot:
     alarm_counts: Mapping[str, int]
     channels: tuple[ChannelState, ...]
     feedback_due: tuple[int, ...]
+    directory_version: str | None
+    directory_checked_at: int | None
+    directory_expires_at: int | None
+
+    def vouched(self, at: int) -> bool:
+        """Say whether the directory counts at this time."""
+        return self.directory_expires_at is None or at < self.directory_expires_at
 
 
 def snapshot(store: Store, *, alarms: int = 20) -> Snapshot:
@@ -103,6 +112,9 @@ def snapshot(store: Store, *, alarms: int = 20) -> Snapshot:
         alarm_counts=dict(store.rows("SELECT event, sum(count) FROM alarms GROUP BY event")),
         channels=_channels(store),
         feedback_due=tuple(due for (due,) in store.rows(_DUE, MOST_DUE)),
+        directory_version=store.fact("directory_version"),
+        directory_checked_at=store.fact("directory_checked_at"),
+        directory_expires_at=store.fact("directory_expires_at"),
     )
 
 

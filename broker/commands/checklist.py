@@ -14,10 +14,12 @@ from pathlib import Path
 from broker.core.errors import HalongError
 from broker.core.limits import CLOCK_SKEW_MS
 from broker.directory.certificates import issued_by, key_digest, read_certificate
+from broker.directory.signed import SignedDirectory
 from broker.keyring import KeyPlace, open_signer
 from broker.keyring.secret import Ask, nobody
 
 DAY = 86_400_000
+HOUR = 3_600_000
 CLOCK_DOUBT_MS = 30_000
 LIBRARIES = ("cryptography", "aiohttp", "aiokafka")
 SET_THE_CLOCK = "timedatectl set-ntp true"
@@ -164,3 +166,9 @@ def check_disk(folder: Path) -> Check:
     if free < LOW_BYTES:
         return warning("disk", found, f"make room on the disk of {folder}")
     return good("disk", found)
+
+
+def counts_for(source: object, now: int) -> str:
+    """Say for how long a signed directory counts; nothing of a plain folder."""
+    newest = source.newest if isinstance(source, SignedDirectory) else None
+    return "" if newest is None else f"; it counts for {(newest.expires_at - now) // HOUR} hours more"

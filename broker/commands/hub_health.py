@@ -18,10 +18,11 @@ from broker.commands.checklist import (
     check_keys,
     check_private,
     check_versions,
+    counts_for,
     good,
     warning,
 )
-from broker.commands.hub_folder import AUTHORITY_KEY, ISSUED, directory_of
+from broker.commands.hub_folder import AUTHORITY_KEY, ISSUED
 from broker.configuration import HUB_FILE, HubConfig, load_hub_config, tls_of
 from broker.core.directory import Directory
 from broker.core.errors import BadConfiguration, HalongError, Unavailable
@@ -30,6 +31,7 @@ from broker.core.note import LogKey, LogSigner
 from broker.core.records import unframe
 from broker.directory.certificates import read_certificate
 from broker.directory.folder import remarks_on
+from broker.directory.sources import source_in
 from broker.keyring import KeyPlace, open_signer
 from broker.keyring.secret import Ask
 from broker.log import Log, Partition, open_log
@@ -113,13 +115,15 @@ def _members(folder: Path, directory: Directory, now: int) -> list[Check]:
 
 def _directory(config: HubConfig, checks: list[Check]) -> Directory | None:
     try:
-        directory = directory_of(config).load()
+        source = source_in(config.path(config.directory), config.path(config.archive), SystemClock())
+        directory = source.load()
     except HalongError as error:
         checks.append(
             bad("directory", str(error), "correct the file; a running hub keeps the last good version")
         )
         return None
     found = f"{len(directory.members)} members, {len(directory.agreements)} agreements"
+    found += counts_for(source, SystemClock().now())
     if directory.network != config.network:
         checks.append(
             bad("directory", f"it is of network {directory.network}", f"correct network in {HUB_FILE}")

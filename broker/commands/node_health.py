@@ -24,12 +24,14 @@ from broker.commands.checklist import (
     check_keys,
     check_private,
     check_versions,
+    counts_for,
     good,
     warning,
 )
 from broker.core.directory import Use
 from broker.core.errors import BadConfiguration, HalongError, NotMember, TooMany, Unavailable
 from broker.core.note import LogKey
+from broker.directory.signed import SignedDirectory
 from broker.keyring import KeyPlace, open_signer
 from broker.keyring.secret import Ask
 
@@ -74,8 +76,11 @@ def check_node(folder: Path, *, offline: bool) -> list[Check]:
 
 def _directory(config: NodeConfig, now: int, ask: Ask) -> Check:
     mend = "ask the hub for a fresh welcome, then: halong member join WELCOME"
+    source = directory_source(config)
+    if isinstance(source, SignedDirectory):
+        mend = "see `hub` below; the node refreshes its copy by itself, and tells by alarm what it refuses"
     try:
-        directory = directory_source(config).load()
+        directory = source.load()
         mine = open_signer(config.keys.sign, config.root, ask).public.id
     except HalongError as error:
         return bad("directory", str(error), mend)
@@ -99,7 +104,8 @@ def _directory(config: NodeConfig, now: int, ask: Ask) -> Check:
         return warning(
             "directory", f"{len(directory.members)} members, no agreement binds {config.member}", mend
         )
-    return good("directory", f"{len(directory.members)} members; acceded to {', '.join(bound)}")
+    found = f"{len(directory.members)} members; acceded to {', '.join(bound)}"
+    return good("directory", found + counts_for(source, now))
 
 
 async def _hub(config: NodeConfig) -> list[Check]:

@@ -98,6 +98,10 @@ class Metrics:
             "Since when this process has had its version of the directory",
             "version",
         )
+        self.directory_expiry = self._gauge(
+            "halong_directory_expiry_timestamp_seconds",
+            "Until when the hub's online key vouches for the directory; 0 where it is a plain folder",
+        )
         self.certificate_expiry = self._gauge(
             "halong_certificate_expiry_timestamp_seconds", "When the certificate in use ends", "certificate"
         )

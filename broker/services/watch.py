@@ -87,6 +87,7 @@ class Watch:
             self._metrics.log_size.set(self._file.stat().st_size)
 
     def _look_at_directory(self, directory: Directory) -> None:
+        self._metrics.directory_expiry.set((self._directory.ends_at() or 0) / 1000)
         if directory.version == self._version:
             return
         self._version = directory.version

@@ -258,7 +258,7 @@ async def newer_than_the_newest(now: Attacked) -> None:
 
 
 async def two_versions_on(now: Attacked) -> tuple[Attacker, int]:
-    """Let the network go on by two versions, of which the node sees the last; return a forger of the first."""
+    """Let the network go on by two versions; the node sees the last. Returns a forger of the first."""
     forger = Attacker(now.network)
     now.network.change(now.network.members["jp"])
     first = now.network.version.number

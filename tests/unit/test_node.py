@@ -129,7 +129,10 @@ async def test_a_notice_goes_from_folder_to_folder_over_real_connections(tmp_pat
                 assert snapshot(node.store).received == {"delivered": 1}
             assert await get(jp_health, "/health") == (200, b'{"status": "ok"}')
             status, body = await get(jp_health, "/ready")
-            assert (status, json.loads(body)) == (200, {"ready": True, "reached": True, "held": None})
+            assert (status, json.loads(body)) == (
+                200,
+                {"ready": True, "reached": True, "held": None, "directory": True},
+            )
             status, body = await get(jp_health, "/metrics")
             assert b'halong_node_deliveries{state="delivered"} 1' in body
             status, body = await get(vn_health, "/metrics")
