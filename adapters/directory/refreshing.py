@@ -36,6 +36,7 @@ from broker.telemetry import logger_of
 T = TypeVar("T")
 
 REFRESH_SECONDS = 60.0
+LOOK_SECONDS = 1.0
 TAKE_SECONDS = 60.0
 FINAL = (BadConfiguration, NotYours, TooLarge, NotCanonical)
 """What the hub says about a change that no repetition makes better."""
@@ -79,7 +80,14 @@ class Refresher:
                 await self._patience.after_failure(failures)
             else:
                 failures = 0
-                await self._patience.rest(REFRESH_SECONDS)
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait for the next refresh, or until a command has signed a change."""
+        seconds = self._patience.spread(REFRESH_SECONDS)
+        while seconds > 0 and not (self._copy.path / CHANGE_FILE).exists():
+            await self._patience.rest(LOOK_SECONDS)
+            seconds -= LOOK_SECONDS
 
     async def refresh(self) -> bool:
         """Take over the newest version, hand over what we signed ourselves, and say whether anything changed.

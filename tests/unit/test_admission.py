@@ -62,11 +62,13 @@ def holders(whose: str, count: int) -> list[Holder]:
 class Place:
     """A hub, a secretariat with all keys at hand, and members, in folders."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, first: Holder | None = None) -> None:
         self.folder, self.hub, self.secretariat = folder, folder / "hub", folder / "secretariat"
         make_hub(self.hub, HUB, NOW)
         card = read_hub_card((self.hub / CARD_FILE).read_bytes())
         self.roots, self.secretaries = holders("root", 5), holders("secretary", 3)
+        if first is not None:
+            self.secretaries[0] = first
         self.first = make_secretariat(
             self.secretariat, card, self.roots, self.secretaries, NOW, hub=self.hub / "directory"
         )
