@@ -77,9 +77,10 @@ def _families(now: Snapshot, at: int) -> Iterator[GaugeMetricFamily]:
     overdue = sum(due <= at for due in now.feedback_due)
     yield _one("feedback_due", "Notices on which feedback is owed", len(now.feedback_due))
     yield _one("feedback_overdue", "Of these, the ones that are overdue", overdue)
-    if now.directory_version is not None and now.directory_expires_at is not None:
-        ends = {now.directory_version[:12]: now.directory_expires_at / 1000}
-        yield _by("directory_expiry_timestamp_seconds", "Until when the directory counts", "version", ends)
+    versions = {} if now.directory_version is None else {now.directory_version[:12]: 1}
+    yield _by("directory_info", "The version of the signed directory that is here", "version", versions)
+    ends = "Until when the directory counts; 0 where it is a plain folder"
+    yield _one("directory_expiry_timestamp_seconds", ends, (now.directory_expires_at or 0) / 1000)
     for name, about, since, otherwise in (
         (
             "directory_checked_seconds_ago",
