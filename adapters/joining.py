@@ -185,10 +185,13 @@ def check_welcome(config: NodeConfig, data: bytes) -> tuple[Welcome, Newest]:
         UnfitDirectory: The directory in it is not genuine.
     """
     sent = decoded(data, Welcome, "a welcome")
-    key = read_certificate(sent.certificate.encode()).key
     # The next key lies beside the present one until its certificate comes.
-    file = transport_file(config, key) or config.keys.tls
-    welcome = read_welcome(data, config.member, key_digest(config.path(file).read_bytes()))
+    file = transport_file(config, read_certificate(sent.certificate.encode()).key)
+    own = None if file is None else key_digest(config.path(file).read_bytes())
+    if own is None and config.hub is None:
+        own = key_digest(config.path(config.keys.tls).read_bytes())
+    # A certificate for another machine of the member's changes nothing at one that has joined.
+    welcome = read_welcome(data, config.member, own)
     # 1. It is of the network that was asked.
     if welcome.network != config.network:
         raise BadConfiguration("the welcome is to another network", field="network")
@@ -218,8 +221,9 @@ def install(config: NodeConfig, welcome: Welcome, newest: Newest, clock: Clock) 
         Layout(path).add({metadata_name(ROOT, newest.version.terms.number): newest_root(files)})
     Copy(path, config.member, clock).take(files)
     file = transport_file(config, read_certificate(welcome.certificate.encode()).key)
-    if file is not None and file != config.keys.tls:
-        point_to(config, "tls", str(file))
-    write_whole(config.path(config.keys.certificate), welcome.certificate)
+    if file is not None:
+        if file != config.keys.tls:
+            point_to(config, "tls", str(file))
+        write_whole(config.path(config.keys.certificate), welcome.certificate)
     write_whole(config.root / "tls/authority.pem", welcome.authority)
     write_hub_part(config.root, welcome.url, welcome.pin, newest.version.terms.log_key)

@@ -26,6 +26,8 @@ from broker.directory.admission import write_request
 from broker.directory.building import directory_keys, member_change
 from broker.directory.certificates import key_digest, make_request
 from broker.directory.change import Change
+from broker.directory.layout import Layout
+from broker.directory.roles import ROOT, metadata_name
 from broker.directory.versions import Version
 from broker.files import write_whole
 from broker.keyring import KeyPlace
@@ -54,6 +56,12 @@ class Standing:
     version: Version
     member: Member
     copy: Path
+
+    @property
+    def trusted(self) -> tuple[int, bytes]:
+        """The root that is trusted here without asking, with its number."""
+        number = Layout(self.copy).numbers(ROOT)[0]
+        return number, Layout(self.copy)[metadata_name(ROOT, number)]
 
     def change(self, entry: Member, now: int, signers: Sequence[Signer]) -> Change:
         """Return the member's next role with this entry, signed.

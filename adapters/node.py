@@ -221,15 +221,21 @@ def load_identity(config: NodeConfig, ask: Ask | None = None) -> Identity:
         KeyUnavailable: The token with a key is not there.
         KeyLocked: It refuses the PIN.
     """
-    keys = config.keys
-    if ask is None:
-        ask = nobody if keys.passphrase_file is None else from_file(config.path(keys.passphrase_file))
+    keys, ask = config.keys, asked(config, ask)
     return Identity(
         member=config.member,
         network=config.network,
         signer=open_signer(keys.sign, config.root, ask),
         countersigner=None if keys.countersign is None else open_signer(keys.countersign, config.root, ask),
     )
+
+
+def asked(config: NodeConfig, ask: Ask | None = None) -> Ask:
+    """Return who says passphrases: whoever was given, else the file of the settings, if one is named."""
+    if ask is not None:
+        return ask
+    file = config.keys.passphrase_file
+    return nobody if file is None else from_file(config.path(file))
 
 
 async def _identity(config: NodeConfig, ask: Ask | None) -> Identity:

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from adapters.channels import Closes
 from adapters.configuration import MEMBER_FILE, NodeConfig
+from adapters.directory.own import read_own, write_own
 from adapters.http_hub import HttpHub, pinned_context
+from adapters.key_changes import hand_over, request_to_certify, standing_of, with_transport_key
 from adapters.member_folder import REQUEST_FILE
-from adapters.node import Node, directory_source, load_identity, make_channels
+from adapters.node import Node, asked, directory_source, load_identity, make_channels
 from adapters.stick.carrier import Carrier
 from adapters.stick.hub import StickHub
 from adapters.stick.node import StickNode
@@ -25,7 +27,11 @@ from broker.core.errors import BadConfiguration
 from broker.core.keys import Algorithm, PrivateKey
 from broker.directory.certificates import key_digest, make_request
 from broker.directory.joining import write_request
+from broker.directory.layout import Layout
+from broker.directory.roles import ROOT, metadata_name
+from broker.directory.sources import is_signed
 from broker.files import make_private_folder, write_key, write_whole
+from broker.keyring import open_signer
 from broker.keyring.secret import Ask
 from schemas import load_catalogue
 
@@ -105,17 +111,46 @@ async def open_carrier(config: NodeConfig) -> AsyncIterator[Carrier]:
 def make_carrier(folder: Path, node: NodeConfig, now: int, ask: Ask | None = None) -> bytes:
     """Make a carrier's folder for a node: a transport key, and the member's signed request to admit it.
 
-    The request is one to join: the member's key for notices, which it has, and another transport key.
+    The hub's operator takes it; nobody else need sign.
 
     Raises:
         BadConfiguration: There is something already, or the node's folder cannot be used.
     """
     if (folder / MEMBER_FILE).exists() or (folder / "keys").exists():
         raise BadConfiguration("there is a member or a carrier here already", field=str(folder))
+    tls = PrivateKey.generate(Algorithm.ESP256)
+    if is_signed(node.path(node.directory)):
+        request = _ask_for_carrier(folder, node, tls, now, ask)
+    else:
+        request = _ask_by_notice_key(node, tls, now, ask)
+    make_private_folder(folder / "keys")
+    write_key(folder / "keys/tls.pem", tls.to_pem())
+    write_whole(folder / REQUEST_FILE, request)
+    write_whole(folder / MEMBER_FILE, CARRIER_TOML.format(member=node.member, network=node.network))
+    return request
+
+
+def _ask_for_carrier(folder: Path, node: NodeConfig, tls: PrivateKey, now: int, ask: Ask | None) -> bytes:
+    """Let the member's entry list the carrier's key, signed with the member's key for the directory."""
+    standing = standing_of(node, SystemClock())
+    signer = open_signer(node.keys.directory, node.root, asked(node, ask))
+    change = standing.change(
+        with_transport_key(standing.member, key_digest(tls.to_pem()), now), now, [signer]
+    )
+    hand_over(standing, change, None)
+    # The carrier believes what the node believes, and has none of its keys.
+    copy = folder / "directory"
+    Layout(copy).add({metadata_name(ROOT, standing.trusted[0]): standing.trusted[1]})
+    write_own(copy, read_own(standing.copy))
+    return request_to_certify(standing, change, tls.to_pem(), [])
+
+
+def _ask_by_notice_key(node: NodeConfig, tls: PrivateKey, now: int, ask: Ask | None) -> bytes:
+    """Ask by a request to join, where the directory is of plain files."""
     me = directory_source(node).load().members.get(node.member)
     if me is None:
         raise BadConfiguration("the directory does not list this member yet", field=node.member)
-    sign, tls = load_identity(node, ask).signer, PrivateKey.generate(Algorithm.ESP256)
+    sign = load_identity(node, ask).signer
     asking = Member(
         id=me.id,
         name=me.name,
@@ -124,9 +159,4 @@ def make_carrier(folder: Path, node: NodeConfig, now: int, ask: Ask | None = Non
         keys=(MemberKey(sign.public.id, Use.SIGN, sign.public, now),),
         transport_keys=(TransportKey(key_digest(tls.to_pem()), now),),
     )
-    request = write_request(node.network, asking, make_request(node.network, me.id, tls.to_pem()), sign)
-    make_private_folder(folder / "keys")
-    write_key(folder / "keys/tls.pem", tls.to_pem())
-    write_whole(folder / REQUEST_FILE, request)
-    write_whole(folder / MEMBER_FILE, CARRIER_TOML.format(member=me.id, network=node.network))
-    return request
+    return write_request(node.network, asking, make_request(node.network, me.id, tls.to_pem()), sign)

@@ -191,13 +191,13 @@ def signing_keys(member: Member) -> list[MemberKey]:
     return [key for key in member.keys if key.use in SIGNING and key.revoked_at is None]
 
 
-def read_welcome(data: bytes, member: str, transport_key: bytes) -> Welcome:
+def read_welcome(data: bytes, member: str, transport_key: bytes | None) -> Welcome:
     """Return a welcome that fits this member.
 
     Args:
         data: The file.
         member: Who we are.
-        transport_key: The identity of our transport key.
+        transport_key: The identity of our transport key; None if only the directory in it is wanted.
 
     Raises:
         BadConfiguration: It is no welcome, is not for us, or does not fit together.
@@ -208,7 +208,7 @@ def read_welcome(data: bytes, member: str, transport_key: bytes) -> Welcome:
         raise BadConfiguration(f"the welcome is for {welcome.member}, this is {member}", field="member")
     # 2. The certificate is for our key, and of the authority that comes with it.
     certificate = welcome.certificate.encode()
-    if read_certificate(certificate).key != transport_key:
+    if transport_key is not None and read_certificate(certificate).key != transport_key:
         raise BadConfiguration("the certificate is not for this node's transport key", field="certificate")
     if not issued_by(certificate, welcome.authority.encode()):
         raise BadConfiguration("the certificate is not of the authority in the welcome", field="authority")

@@ -14,6 +14,7 @@ from adapters.configuration import load_node_config
 from adapters.directory.own import read_own
 from adapters.joining import Places, check_welcome, install, invited, make_invited
 from adapters.member_folder import MemberPlan
+from adapters.stick.offline import make_carrier
 from broker.commands.hub_folder import CARD_FILE, HubPlan, directory_of, make_hub
 from broker.commands.hub_take import make_welcome, take
 from broker.commands.secretariat import (
@@ -151,6 +152,22 @@ def test_a_suspended_member_is_listed_no_more(place: Place) -> None:
     assert place.newest.version.directory.members == {}
     with pytest.raises(BadConfiguration, match="is no member"):
         suspend(place.newest, "vn", LATER)
+
+
+def test_a_carrier_is_a_further_machine_of_the_member_by_the_member_s_own_signature(place: Place) -> None:
+    vn, carrier = place.join("vn"), place.folder / "carrier"
+    request = make_carrier(carrier, load_node_config(vn), LATER)
+    take(place.hub, [], [place.applicant(request)], LATER)
+    data = (place.hub / "welcomes/vn.json").read_bytes()
+    config = load_node_config(carrier)
+    install(config, *check_welcome(config, data), MovedClock(LATER))
+    assert sorted(path.name for path in (carrier / "keys").iterdir()) == ["tls.pem"]
+    assert len(place.newest.version.directory.members["vn"].transport_keys) == 2
+    # At the node the same file brings the directory up to date, and leaves its certificate alone.
+    config, before = load_node_config(vn), (vn / "tls/member.pem").read_bytes()
+    install(config, *check_welcome(config, data), MovedClock(LATER))
+    assert (vn / "tls/member.pem").read_bytes() == before
+    assert not (vn / "directory/own-change.json").exists()
 
 
 # --- requests -----------------------------------------------------------------------------------------
