@@ -17,7 +17,7 @@ from tests.story.shell import Shell
 
 ROOT = Path(__file__).parents[2]
 RUNS_ON = ("halong hub --dir", "halong member --dir")
-NEVER_ASK = ("halong directory show", "halong key show", "halong key backup")
+NEVER_ASK = ("halong directory show", "halong key show", "halong key backup", "halong key make")
 SECONDS = 60
 
 pytestmark = pytest.mark.sockets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from broker.commands.directory.amending import amend
 from broker.commands.directory.copying import copy, take
 from broker.commands.directory.making import init
 from broker.commands.directory.signing import merge, show, sign
@@ -24,5 +25,5 @@ def directory() -> None:
     """
 
 
-for each in (init, show, sign, merge, copy, take):
+for each in (init, show, sign, merge, amend, copy, take):
     directory.add_command(each)

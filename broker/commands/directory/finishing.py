@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from broker.commands.directory.signing import as_json_of, needs, say_missing
-from broker.commands.held import held_at
+from broker.commands.directory.signing import as_json_of, needs, read_change, say_missing
+from broker.commands.held import Held, held_at
 from broker.commands.secretariat import change_path
 from broker.core.errors import BadConfiguration
 from broker.directory.change import Change
+from broker.directory.roles import ROOT, TARGETS
 from broker.files import write_whole
 from broker.keyring import KeyPlace, open_signer
 from broker.passphrases import asker
@@ -30,7 +31,8 @@ def finish(
             f"another change number {change.number} is under way: bring it to an end, or delete the file",
             field=str(path),
         )
-    asked = {key for need in needs(change, held, [change]) for key in need.keys}
+    together = [change, *_root_under_way(change, held, folder)]
+    asked = {key for need in needs(change, held, together) for key in need.keys}
     ask = asker(descriptor)
     for place in keys:
         signer = open_signer(KeyPlace(place), ask=ask)
@@ -39,10 +41,18 @@ def finish(
         change = change.sign(signer)
     write_whole(path, change.write())
     if as_json:
-        answer({"file": str(path), **as_json_of(change, held, [change])})
+        answer({"file": str(path), **as_json_of(change, held, together)})
         return ""
     say(f"{style('written', fg='green')} {path}")
-    say_missing(change, held, [change])
-    if any(need.missing for need in needs(change, held, [change])):
+    say_missing(change, held, together)
+    if any(need.missing for need in needs(change, held, together)):
         return f"next: the others run `halong directory sign {path.name}`; then the hub takes it"
     return f"next: halong hub take {path} --dir HUB"
+
+
+def _root_under_way(change: Change, held: Held, folder: Path) -> list[Change]:
+    """Return the next root that waits in the folder: it says who signs what comes with it."""
+    if change.role != TARGETS or held.newest is None:
+        return []
+    path = folder / f"{ROOT}-{held.newest.version.terms.number + 1}.json"
+    return [read_change(path)] if path.exists() else []

@@ -103,7 +103,7 @@ def init(
     note(LOSS.format(roots=count, lost=lost, count=len(roots), secretaries=two))
     confirm("Make it?", yes=yes)
     ask = asker(passphrase_fd)
-    held = [_holder(each, ask, encrypted=encrypted) for each in (*roots, *secretaries)]
+    held = [holder(each, ask, encrypted=encrypted) for each in (*roots, *secretaries)]
     beside = card_file.parent / "directory"
     changes = make_secretariat(
         folder,
@@ -130,7 +130,12 @@ def _files(folder: Path, whose: str, count: int) -> tuple[str, ...]:
     return tuple(f"{whose}-{number}={folder}/keys/{whose}-{number}.pem" for number in range(1, count + 1))
 
 
-def _holder(text: str, ask: Ask, *, encrypted: bool) -> Holder:
+def holder(text: str, ask: Ask, *, encrypted: bool) -> Holder:
+    """Return who holds the key at [NAME=]PLACE, which is made where there is none.
+
+    Raises:
+        BadConfiguration: It is no place, or no key.
+    """
     name, equals, place = text.partition("=")
     # What stands before the first sign of equality is a name, unless it is part of a place.
     if not equals or ":" in name or "/" in name:
