@@ -208,9 +208,12 @@ def directory_source(config: NodeConfig, clock: Clock | None = None) -> FolderDi
     return source_in(directory, archive, clock or SystemClock(), reader=config.member)
 
 
-def refresher_of(config: NodeConfig, hub: DirectoryHub, store: Store, clock: Clock) -> Refresher:
-    """Return what keeps the node's copy of the signed directory up to date."""
-    return Refresher(hub, Copy(config.path(config.directory), config.member, clock), store, clock)
+def refresher_of(
+    config: NodeConfig, hub: DirectoryHub, store: Store, clock: Clock, *, grace: int = 0
+) -> Refresher:
+    """Return what keeps the node's copy of the signed directory up to date; `grace` is that of `Copy`."""
+    copy = Copy(config.path(config.directory), config.member, clock, grace=grace)
+    return Refresher(hub, copy, store, clock)
 
 
 def load_identity(config: NodeConfig, ask: Ask | None = None) -> Identity:

@@ -120,6 +120,10 @@ class Refresher:
             if answer is not None:
                 await self._believe(self._copy.take_past, version, _bytes(answer))
 
+    async def known(self) -> tuple[bytes, Change | None]:
+        """Return the newest version that is here, empty without one, and the change that still waits."""
+        return await self._version(), intended(self._copy.path)
+
     async def check_vouched(self) -> None:
         """Let pass while the newest version is vouched for.
 

@@ -20,13 +20,15 @@ from time import monotonic
 
 import msgspec
 
-from adapters.hub import Hub
+from adapters.hub import DirectoryHub, Hub
 from adapters.sending.outgoing import SEND_AGAIN, code_to_keep
 from adapters.stick.file import (
     Asked,
     Content,
     Fed,
     Head,
+    Knows,
+    Listed,
     Notices,
     Receipts,
     Settled,
@@ -37,6 +39,7 @@ from adapters.stick.file import (
     open_stick,
     write_stick,
 )
+from adapters.stick.listing import Listing
 from broker.core.errors import BadConfiguration, BadStick, NotCanonical, Refused, StickMissing, Unavailable
 from broker.core.model import Envelope, Region
 from broker.core.records import decode, statement_id
@@ -55,6 +58,8 @@ NO_PLACE = -1
 class Carried(msgspec.Struct, frozen=True, kw_only=True):
     """What a carrier remembers.
 
+    `directory` is the version that the node has, None if it has a plain folder; `refused_change` the code
+    with which the hub refused the node's change of its role.
     `seen` are the SHA-256 of the latest sticks by their numbers; `part` counts the sticks that went back in
     answer to the last, `place` is how far its feed went along.
     """
@@ -70,6 +75,8 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[str, str] = {}
     part: int = 0
     place: int = NO_PLACE
+    directory: str | None = None
+    refused_change: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +109,14 @@ class Carrier:
         folder: Where the carrier remembers.
         member: For whom.
         network: Where.
+        directories: The hub as it hands out the signed directory; without it sticks bring none.
     """
 
-    def __init__(self, hub: Hub, folder: Path, member: str, network: str) -> None:
+    def __init__(
+        self, hub: Hub, folder: Path, member: str, network: str, directories: DirectoryHub | None = None
+    ) -> None:
         self._hub = hub
+        self._directories = directories
         self._path = folder / STATE_FILE
         self._member = member
         self._network = network
@@ -175,6 +186,9 @@ class Carrier:
                 return msgspec.structs.replace(
                     carried, taken=[*carried.taken, *taken], refused={**carried.refused, **refused}
                 )
+            case Knows():
+                code = None if line.change is None else await self._change(line.change)
+                return msgspec.structs.replace(carried, directory=line.version, refused_change=code)
             case Asked():
                 return msgspec.structs.replace(
                     carried,
@@ -183,6 +197,18 @@ class Carrier:
                 )
             case _:
                 raise BadStick("a line that comes from the hub, not to it", field="line")
+
+    async def _change(self, change: str) -> str | None:
+        """Hand over the member's change of its own role; return the code if the hub refuses it."""
+        if self._directories is None:
+            return None
+        try:
+            await self._directories.change_directory(change.encode())
+        except Refused as error:
+            if error.code in SEND_AGAIN:
+                raise
+            return code_to_keep(error.code)
+        return None
 
     async def _publish(self, line: Notices, ended: set[str]) -> list[Outcome]:
         """Hand over the notices of one stream; after its first refusal the rest of it is not sent."""
@@ -243,8 +269,13 @@ class Carrier:
         last = [each.position.statement for each in stood if each.position.statement is not None]
         statuses = await self._decided(carried, last, wait_seconds)
         deliveries = behind = size = 0
+        listing = await self._listing(carried)
         with write_stick(path) as write:
             write(head)
+            for listed in listing.lines:
+                write(listed)
+            for listed in await listing.of_statuses(statuses):
+                write(listed)
             for each in stood:
                 write(each)
             for start in range(0, len(carried.outcomes), A_LINE):
@@ -255,6 +286,8 @@ class Carrier:
             while size < MOST_FEED_BYTES:
                 feed = await self._hub.feed(place, A_FEED, 0)
                 behind = feed.behind
+                for listed in await listing.of_feed(feed):
+                    write(listed)
                 write(Fed(place, feed))
                 size += sum(len(item.delivery) for item in feed.items)
                 deliveries += len(feed.items)
@@ -264,6 +297,15 @@ class Carrier:
         self._remember(msgspec.structs.replace(carried, part=part, place=place))
         proven = sum(each.decided and each.decision_inclusion is not None for each in statuses)
         return Fetched(carried.number, part, deliveries, proven, len(statuses), max(behind, 0))
+
+    async def _listing(self, carried: Carried) -> Listing:
+        """Return what goes along of the directory: the newest version first."""
+        if carried.directory is None or self._directories is None:
+            return Listing(None, b"", [])
+        known = bytes.fromhex(carried.directory)
+        newest = await self._directories.directory(known)
+        line = Listed(files=newest, newest=True, refused=carried.refused_change)
+        return Listing(self._directories, known, [line])
 
     async def _stream(self, stream: str) -> StreamPosition:
         slug, _, name = stream.partition("/")

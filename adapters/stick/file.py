@@ -29,7 +29,7 @@ import msgspec
 from msgspec import Struct
 
 from broker.core.errors import BadStick
-from broker.core.wire import Feed, Outcome, StatementStatus, StreamPosition
+from broker.core.wire import DirectoryFiles, Feed, Outcome, StatementStatus, StreamPosition
 from broker.files import written
 
 MOST_LINE_BYTES = 32 << 20
@@ -79,6 +79,24 @@ class Asked(Line, frozen=True, tag="asked"):
     streams: list[str]
 
 
+class Knows(Line, frozen=True, tag="knows", kw_only=True):
+    """Which version of the signed directory the node has, and the change of its own role that it signed."""
+
+    version: str
+    change: str | None = None
+
+
+class Listed(Line, frozen=True, tag="directory", kw_only=True):
+    """A version of the signed directory, without what the node knows: the newest, or one that is named.
+
+    `refused` is the code with which the hub refused the node's change.
+    """
+
+    files: DirectoryFiles
+    newest: bool
+    refused: str | None = None
+
+
 class Taken(Line, frozen=True, tag="outcomes"):
     """What the gateway did with notices of the stick."""
 
@@ -119,7 +137,7 @@ class End(Line, frozen=True, tag="end"):
     sha256: str
 
 
-Content: TypeAlias = Notices | Receipts | Asked | Taken | Settled | Told | Stood | Fed
+Content: TypeAlias = Notices | Receipts | Asked | Knows | Taken | Settled | Told | Stood | Listed | Fed
 _DECODER = msgspec.json.Decoder(Head | Content | End)
 
 Write: TypeAlias = Callable[[Head | Content], None]

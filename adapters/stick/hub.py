@@ -12,12 +12,13 @@ from hashlib import sha256
 
 import msgspec
 
-from adapters.stick.file import Content, Fed, Settled, Stood, Taken, Told
+from adapters.stick.file import Content, Fed, Listed, Settled, Stood, Taken, Told
 from adapters.store import Store
 from broker.core.errors import BadStick, Refused, Unavailable, error_of
 from broker.core.model import Envelope, Region
 from broker.core.records import decode, statement_id
-from broker.core.wire import Feed, Outcome, Outcomes, StatementStatus, StreamPosition
+from broker.core.wire import DirectoryFiles, Feed, Outcome, Outcomes, StatementStatus, StreamPosition
+from broker.directory.roles import TIMESTAMP_NAME
 
 STREAM_FACT = "stick/stream/"
 
@@ -40,6 +41,8 @@ class StickHub:
         self._taken: set[str] = set()
         self._refused: dict[str, str] = {}
         self._feed: Fed | None = None
+        self._listed: Listed | None = None
+        self._past: dict[str, DirectoryFiles] = {}
 
     def hear(self, line: Content) -> None:
         """Take in one line of a stick; a feed lasts until the next."""
@@ -53,6 +56,10 @@ class StickHub:
             case Settled():
                 self._taken.update(line.taken)
                 self._refused |= line.refused
+            case Listed() if line.newest:
+                self._listed = line
+            case Listed():
+                self._past[line.files.version] = line.files
             case Fed():
                 self._feed = line
             case _:
@@ -143,3 +150,33 @@ class StickHub:
     async def checkpoint(self) -> bytes | None:
         """Return the checkpoint of the feed that was heard last."""
         return None if self._feed is None else self._feed.feed.checkpoint
+
+    # --- the directory ----------------------------------------------------------------------------------
+
+    async def directory_timestamp(self) -> bytes:
+        """Return the timestamp of the newest version that a stick brought."""
+        stamp = self._newest().files.files.get(TIMESTAMP_NAME)
+        if stamp is None:
+            raise BadStick("a directory without its timestamp", field="directory")
+        return stamp.encode()
+
+    async def directory(self, known: bytes) -> DirectoryFiles:  # noqa: ARG002 - it was asked for with it
+        """Return the newest version that a stick brought."""
+        return self._newest().files
+
+    async def past_directory(self, version: bytes, known: bytes) -> DirectoryFiles | None:  # noqa: ARG002
+        """Return a past version that the stick brought."""
+        return self._past.get(version.hex())
+
+    async def change_directory(self, change: bytes) -> bytes:  # noqa: ARG002 - the stick says what became of it
+        """Say what the hub said of the change that went along."""
+        code = None if self._listed is None else self._listed.refused
+        if code is None:
+            raise NotOnStick("goes along with the next stick", field="change")
+        error = error_of(code)
+        raise (error or Refused)("the hub refused the change", field="change")
+
+    def _newest(self) -> Listed:
+        if self._listed is None:
+            raise NotOnStick("not on the stick", field="directory")
+        return self._listed

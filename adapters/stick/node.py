@@ -20,7 +20,18 @@ from pathlib import Path
 from adapters.node import Node
 from adapters.receiving.incoming import Incoming
 from adapters.sending.outgoing import Outgoing, Statement, fitting
-from adapters.stick.file import Asked, Fed, Head, Notices, Receipts, Settled, open_stick, write_stick
+from adapters.stick.file import (
+    Asked,
+    Fed,
+    Head,
+    Knows,
+    Listed,
+    Notices,
+    Receipts,
+    Settled,
+    open_stick,
+    write_stick,
+)
 from adapters.stick.hub import NotOnStick, StickHub
 from broker.core.errors import BadStick, HalongError, Refused, StickMissing, Unavailable
 from broker.core.model import Region
@@ -118,8 +129,11 @@ class StickNode:
         unsent = fitting(signed, MOST_NOTICE_BYTES)
         asked = await self._questions(out_of_step)
         receipts = [signed for _, signed in self._incoming.unsent_receipts(MOST_RECEIPTS)]
+        knows = await self._knows()
         with write_stick(path) as write:
             write(head)
+            if knows is not None:
+                write(knows)
             for notices in _lines(unsent):
                 write(notices)
             for start in range(0, len(receipts), A_LINE):
@@ -132,6 +146,13 @@ class StickNode:
             )
         unknown = tuple(f"{region.slug}/{streams[region]}" for region in out_of_step)
         return Exported(number, len(unsent), len(receipts), len(asked), unknown)
+
+    async def _knows(self) -> Knows | None:
+        """Return which version of the directory is here, and what we signed; None of a plain folder."""
+        if self._node.refresher is None:
+            return None
+        version, change = await self._node.refresher.known()
+        return Knows(version=version.hex(), change=None if change is None else change.write().decode())
 
     async def _questions(self, out_of_step: Sequence[Region]) -> list[bytes]:
         """Return the statements that the hub is asked about: what it holds, and what it may have."""
@@ -200,6 +221,9 @@ class StickNode:
                     stopped = stopped or await self._until_done(lambda: self._node.runner.step(0))
                     for worker in self._node.workers:
                         await self._until_done(worker.step)
+                elif isinstance(line, Listed):
+                    if line.newest and self._node.refresher is not None:
+                        stopped = await self._until_done(self._node.refresher.refresh) or stopped
                 elif isinstance(line, Settled):
                     await self._until_done(self._node.receipts.step)
                 else:

@@ -16,7 +16,7 @@ from adapters.directory.own import read_own, write_own
 from adapters.http_hub import HttpHub, pinned_context
 from adapters.key_changes import hand_over, request_to_certify, standing_of, with_transport_key
 from adapters.member_folder import REQUEST_FILE
-from adapters.node import Node, asked, directory_source, load_identity, make_channels
+from adapters.node import Node, asked, directory_source, load_identity, make_channels, refresher_of
 from adapters.stick.carrier import Carrier
 from adapters.stick.hub import StickHub
 from adapters.stick.node import StickNode
@@ -29,6 +29,7 @@ from broker.directory.certificates import key_digest, make_request
 from broker.directory.joining import write_request
 from broker.directory.layout import Layout
 from broker.directory.roles import ROOT, metadata_name
+from broker.directory.signed import SignedDirectory
 from broker.directory.sources import is_signed
 from broker.files import make_private_folder, write_key, write_whole
 from broker.keyring import open_signer
@@ -50,6 +51,23 @@ certificate = "tls/member.pem"
 
 STICK_FOLDER = Path("stick")
 ANSWER_SECONDS = 60.0
+GRACE_MS = 30 * 86_400_000
+"""For how long a directory counts after its timestamp is over, at a node without network: sticks travel."""
+
+
+class Late:
+    """A clock that is late by the time that sticks may travel: it judges what they bring.
+
+    Args:
+        clock: Tells the time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def now(self) -> int:
+        """Return the time."""
+        return self._clock.now() - GRACE_MS
 
 
 @asynccontextmanager
@@ -70,18 +88,25 @@ async def open_offline(
     with Store.open(config.store_path, sole=True) as store:
         hub = StickHub(store)
         channels = make_channels(config, clock)
+        source = directory_source(config, Late(clock))
+        refresher = (
+            refresher_of(config, hub, store, clock, grace=GRACE_MS)
+            if isinstance(source, SignedDirectory)
+            else None
+        )
         node = Node(
             store,
             hub,
-            directory_source(config),
+            source,
             load_catalogue(),
             channels,
             identity,
             address.log_key,
             clock,
             terms={name: each.terms for name, each in config.channels.items()},
+            refresher=refresher,
         )
-        await node.directories.newest()
+        await node.look()
         try:
             yield StickNode(node, hub, config.member, config.network)
         finally:
@@ -105,7 +130,7 @@ async def open_carrier(config: NodeConfig) -> AsyncIterator[Carrier]:
         config.path(address.authority),
     )
     async with HttpHub(address.url, context, seconds=ANSWER_SECONDS) as hub:
-        yield Carrier(hub, config.path(STICK_FOLDER), config.member, config.network)
+        yield Carrier(hub, config.path(STICK_FOLDER), config.member, config.network, hub)
 
 
 def make_carrier(folder: Path, node: NodeConfig, now: int, ask: Ask | None = None) -> bytes:
