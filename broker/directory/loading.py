@@ -172,17 +172,17 @@ def _targets(
     delegations: dict[str, Delegation] = {}
     for each in shape.delegations.roles:
         id_ = member_of_role(each.name)
-        if id_ is None or id_ in delegations:
-            raise DirectoryMalformed("targets: delegates to no member, or to one twice", field=TARGETS)
+        if id_ is None:
+            raise DirectoryMalformed("targets: delegates to no member", field=TARGETS)
         if each.paths != delegated_paths(id_) or not each.terminating:
             raise DirectoryMalformed(f"targets: {each.name}: not the paths of a member", field=TARGETS)
         if each.threshold != 1:
             raise DirectoryMalformed(f"targets: {each.name}: a member's role has threshold 1", field=TARGETS)
         delegations[id_] = delegation_of(targets, each.name)
-    # 3. A key belongs to one delegation.
-    keys = [key for each in delegations.values() for key in each.keys]
-    if len(set(keys)) != len(keys) or {key.id.hex() for key in keys} != set(shape.delegations.keys):
-        raise DirectoryMalformed("targets: a key is in two delegations or in none", field=TARGETS)
+    # 3. No key is there for nothing; that none is in two delegations follows from what entries list.
+    used = {key.id.hex() for each in delegations.values() for key in each.keys}
+    if used != set(shape.delegations.keys):
+        raise DirectoryMalformed("targets: a key is in no delegation", field=TARGETS)
     return targets, delegations
 
 
@@ -204,11 +204,11 @@ def _listing(
     wanted = shape.targets.get(entry_path(id_))
     if wanted is None:
         raise DirectoryMalformed(f"{role}: lists no entry", field=role)
-    # 3. The entry is there, is the one that the member signed, and is filed under its own name.
+    # 3. The entry is there and is the one that the member signed; that it is its own is seen by `Directory`.
     text = check_file(files, wanted.hashes.sha256, wanted.length, entry_path(id_))
     member = _entry(text, entry_path(id_))
-    if member.id != id_ or member.accessions:
-        raise DirectoryMalformed(f"{entry_path(id_)}: another member's, or with accessions", field=role)
+    if member.accessions:
+        raise DirectoryMalformed(f"{entry_path(id_)}: accedes to agreements by itself", field=role)
     # 4. The keys that may sign the role are the member's own keys for the directory.
     own = tuple(key.public for key in member.keys if key.use is Use.DIRECTORY)
     if not set(delegation.keys) <= set(own):
@@ -286,7 +286,7 @@ def _lines(shape: SnapshotShape) -> Mapping[str, Line]:
     lines: dict[str, Line] = {}
     for file, named in shape.meta.items():
         role = file.removesuffix(".json")
-        if not file.endswith(".json") or (role not in (ROOT, TARGETS) and member_of_role(role) is None):
+        if role not in (ROOT, TARGETS) and member_of_role(role) is None:
             raise DirectoryMalformed("snapshot: names a file that is no role's", field=SNAPSHOT)
         lines[role] = line_of(named)
     if ROOT not in lines or TARGETS not in lines:

@@ -31,6 +31,7 @@ Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Number = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Moment = Annotated[str, Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
+FileName = Annotated[str, Meta(max_length=50, pattern=r"\A[a-z0-9-]+\.json\Z")]
 KeyIds = Annotated[list[Digest], Meta(min_length=1, max_length=MOST_KEYS)]
 Threshold = Annotated[int, Meta(ge=1, le=MOST_KEYS)]
 
@@ -130,7 +131,7 @@ class SnapshotShape(_Signed, frozen=True):
     """The signed part of a snapshot: which files are one version."""
 
     type_: Literal["snapshot"] = field(name="_type")
-    meta: Annotated[dict[str, Named], Meta(max_length=2 * MOST_MEMBERS)]
+    meta: Annotated[dict[FileName, Named], Meta(max_length=2 * MOST_MEMBERS)]
 
 
 class _Newest(_Closed, frozen=True):

@@ -35,7 +35,7 @@ def delegation_of(delegator: Root | Targets, role: str) -> Delegation:
             check_registrable(key)
     except (ValueError, WeakKey) as error:
         raise DirectoryMalformed(f"{role}: {error}", field=role) from None
-    if len(set(keys)) != len(keys) or found.threshold > len(keys):
+    if found.threshold > len(keys):
         raise DirectoryMalformed(f"{role}: fewer keys than must sign", field=role)
     return Delegation(keys, found.threshold)
 

@@ -21,6 +21,8 @@ from broker.core.errors import UnfitDirectory
 from broker.core.keys import Algorithm, PrivateKey, PublicKey, spki_digest
 from broker.directory.building import root_change
 from broker.directory.continuity import check_own
+from broker.directory.layout import Layout
+from broker.directory.loading import load_newest
 from broker.directory.roles import (
     ROOT,
     SNAPSHOT,
@@ -55,6 +57,9 @@ VN, JP = "member-vn", "member-jp"
 EVIL = private("evil")
 WEAK = PublicKey(Algorithm.ED25519, bytes(32))
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+LATER = ("directory-expired", "directory-pin", "directory-withheld")
+"""Codes of what is seen only after a version is known to be one."""
 
 Attack = Callable[[Attacker], object]
 
@@ -166,14 +171,12 @@ def old_timestamp(attacker: Attacker) -> None:
 
 
 def old_snapshot(attacker: Attacker) -> None:
-    attacker.lines[SNAPSHOT] = line_of(attacker, SNAPSHOT, attacker.number - 1)
+    """Its roles are those of the newest."""
+    before = attacker.lines[SNAPSHOT]
+    attacker.publish()
+    readers_see(attacker.network)
+    attacker.lines[SNAPSHOT] = before
     attacker.vouch()
-
-
-def line_of(attacker: Attacker, role: str, number: int) -> Line:
-    data = attacker.path(metadata_name(role, number)).read_bytes()
-    attacker.put(role, data, number)
-    return attacker.lines[role]
 
 
 def two_snapshots(attacker: Attacker) -> None:
@@ -275,13 +278,6 @@ def twin(attacker: Attacker) -> None:
         said["delegations"]["keys"][EVIL.public.id.hex()] = key_of(EVIL.public)
 
     attacker.edit(TARGETS, admit, *SECRETARIAT_2)
-
-
-def far_root(attacker: Attacker) -> None:
-    """The root is so far away that nobody would walk to it."""
-    line = attacker.lines[ROOT]
-    attacker.lines[ROOT] = Line(1_000, line.digest, line.length)
-    attacker.publish()
 
 
 def longer_root(attacker: Attacker) -> None:
@@ -428,7 +424,16 @@ ROWS = [
     Row("a root under another number than it says", "directory-mixed", misnamed(ROOT)),
     Row("another root than the snapshot names", "directory-mixed", root_is_another),
     Row("a root of another length than the snapshot says", "directory-mixed", longer_root),
-    Row("a root out of reach", "directory-mixed", far_root),
+    Row(
+        "a root with a key of the secretariat's",
+        "directory-malformed",
+        root(2, *ROOTS[:3], targets=Delegation(publics((ROOTS[0], *SECRETARIAT_2)), 2)),
+    ),
+    Row(
+        "a root that one key shall fulfil twice",
+        "directory-malformed",
+        root(2, *ROOTS[:3], online=Delegation((ONLINE.public,), 2)),
+    ),
     Row("the root goes back", "directory-rolled-back", old_root, only_seen_before=True),
     # --- what the secretariat may say
     Row(
@@ -578,6 +583,11 @@ ROWS = [
         "directory-malformed",
         lists("members/vn/agreements/other-2026/1.toml", "x = 1"),
     ),
+    Row(
+        "an agreement is listed by who is no party",
+        "directory-malformed",
+        lists("members/vn/agreements/jp-nl-2026/1.toml", AGREEMENT.replace("vn", "nl")),
+    ),
     Row("an agreement is held back from a party", "directory-mixed", held_back),
     # --- what belongs together
     Row("a role under another number than it says", "directory-mixed", misnamed(VN)),
@@ -592,6 +602,11 @@ ROWS = [
         lambda a: (a.lines.update({"schemas": a.lines[VN]}), a.publish()),
     ),
     Row("a snapshot names no root", "directory-malformed", lambda a: (a.lines.pop(ROOT), a.publish())),
+    Row(
+        "a snapshot names no secretariat's file",
+        "directory-malformed",
+        lambda a: (a.lines.pop(TARGETS), a.publish()),
+    ),
     # --- what was seen before
     Row("an older role", "directory-rolled-back", old_role, only_seen_before=True),
     Row("an older snapshot", "directory-rolled-back", old_snapshot, only_seen_before=True),
@@ -657,7 +672,10 @@ def test_nobody_takes_what_nobody_signed(row: Row, genuine: SignedNetwork, tmp_p
         else:
             codes.append("")
             assert same(taken, value), "what was taken is what was signed, and all of it"
-    assert row.code in codes
+    if not row.only_seen_before and row.code not in LATER:
+        with pytest.raises(UnfitDirectory) as refused:
+            load_newest(Layout(network.path), network.root, reader="vn")
+        assert refused.value.code == row.code
     assert codes[0 if row.only_seen_before else 1] == row.code
     assert before.at(value.version) is not None
 

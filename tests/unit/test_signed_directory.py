@@ -27,6 +27,7 @@ from broker.directory.loading import load_version
 from broker.directory.repository import Repository
 from broker.directory.roles import (
     DAY,
+    ROOT,
     SNAPSHOT,
     TIMESTAMP_NAME,
     is_signature,
@@ -224,6 +225,28 @@ def test_a_past_version_that_mixes_roles_is_none(network: SignedNetwork) -> None
     source.load()
     with pytest.raises(DirectoryMixed, match="does not stand between its neighbours"):
         source.at(forged)
+
+
+def test_a_past_version_has_nothing_of_what_came_later(network: SignedNetwork) -> None:
+    for name in ("Customs", "Customs and Excise"):
+        network.change(replace(network.members["vn"], name=name))
+    network.change(replace(network.members["jp"], name="Customs"))
+    attacker = Attacker(network)
+    attacker.number = 4
+    stamp = attacker.path(TIMESTAMP_NAME).read_bytes()
+    attacker.publish()
+    attacker.path(TIMESTAMP_NAME).write_bytes(stamp)
+    forged = sha256((network.path / metadata_name(SNAPSHOT, 5)).read_bytes()).digest()
+    with pytest.raises(DirectoryMixed, match="does not stand between its neighbours"):
+        network.source().at(forged)
+
+
+def test_nobody_reads_what_is_older_than_its_own_trust(network: SignedNetwork) -> None:
+    network.take(signed(root_change(terms(), 2, network.now), *ROOTS[:3]))
+    root = network.repository.files[metadata_name(ROOT, 2)]
+    assert load_version(Layout(network.path), 5, root).number == 5
+    with pytest.raises(DirectoryRolledBack):
+        load_version(Layout(network.path), 4, root)
 
 
 def test_what_a_crash_left_half_done_was_never_in_force(network: SignedNetwork) -> None:
