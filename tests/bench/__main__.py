@@ -30,6 +30,7 @@ from tests.bench import (
     ladder,
     latency,
     outbox,
+    refreshing,
     replaying,
     report,
     rows,
@@ -51,6 +52,7 @@ PARTS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "latency": latency.rows,
     "feed": feed.rows,
     "growth": growth.rows,
+    "directory": refreshing.rows,
     "start": starting.rows,
 }
 LADDER = "ladder"
