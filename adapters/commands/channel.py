@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from adapters.status import ChannelState, snapshot
 from broker.clock import SystemClock
 from broker.core.errors import BadConfiguration, Refused, Unavailable
 from broker.core.notice_json import time_or_none, time_to_json
+from broker.moments import moment
 from broker.terminal import (
     Command,
     Exit,
@@ -38,8 +38,6 @@ from broker.terminal import (
     yes_option,
 )
 
-SPAN = re.compile(r"(\d{1,4})([mhd])")
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 MOST_SHOWN = 50
 CHECK_SECONDS = 60.0
 
@@ -270,7 +268,7 @@ def replay(
     if (since is None) == (delivery is None):
         raise click.UsageError("give either --since or --delivery")
     with _opened(folder, name) as (node, control):
-        after = 0 if since is None else _moment(since, SystemClock().now())
+        after = 0 if since is None else moment(since, SystemClock().now())
         one = None if delivery is None else _delivery(node, delivery)
         count = control.count_again(after, one)
         if count:
@@ -281,17 +279,6 @@ def replay(
         answer({"name": name, "replayed": count})
     else:
         say(f"{style('replayed', fg='green')} {count:,} to {name}" if count else "nothing to replay")
-
-
-def _moment(text: str, now: int) -> int:
-    span = SPAN.fullmatch(text)
-    if span is not None:
-        return now - round(timedelta(**{UNITS[span[2]]: int(span[1])}).total_seconds() * 1000)
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.UsageError(f"--since is no time and no span: {clean(text)}") from None
-    return round((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _delivery(node: NodeFolder, named: str) -> bytes:

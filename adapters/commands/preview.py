@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,10 +20,10 @@ from adapters.member_folder import open_folder
 from adapters.preview import Preview
 from adapters.sending.draft import Draft
 from broker.core.agreements import Clause
-from broker.core.avro_types import Mismatch
 from broker.core.errors import Refused
-from broker.core.notice_json import time_from_json, time_to_json
+from broker.core.notice_json import time_to_json
 from broker.files import read_sent
+from broker.moments import time_of
 from broker.progress import progress
 from broker.terminal import (
     READABLE,
@@ -39,7 +38,6 @@ from broker.terminal import (
 )
 from schemas import code_list
 
-DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 DEPTH = {clause: depth for depth, clause in enumerate(Clause)}
 
 
@@ -50,10 +48,10 @@ class Moment(click.ParamType):  # type: ignore[type-arg] # generic for its check
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the time as UTC milliseconds."""
-        try:
-            return time_from_json(f"{value}T00:00:00Z" if DAY.fullmatch(value) else value)
-        except Mismatch:
+        at = time_of(value)
+        if at is None or at < 0:
             self.fail("a time is written 2027-01-31T12:00:00Z, a day 2027-01-31", param, ctx)
+        return at
 
 
 @click.command(

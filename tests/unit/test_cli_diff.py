@@ -12,7 +12,7 @@ import pytest
 from adapters.replaying import replay_store
 from broker.clock import SystemClock
 from broker.commands.agreement.places import open_place
-from broker.commands.agreement.trial import DAY, moment
+from broker.commands.agreement.trial import DAY
 from broker.commands.replaying import Period, replay_log, version_at
 from broker.configuration import load_hub_config
 from broker.core.dry_run import Change
@@ -21,6 +21,7 @@ from broker.core.model import Act, Decision, Envelope, Header
 from broker.core.records import encode, framed, named_frame, partition_of, statement_id
 from broker.log import Partition, Record, open_log
 from broker.log.topics import DECISIONS, PARTITIONS_PER_REGION, hub_topics, notices_topic
+from broker.moments import moment
 from broker.terminal import Exit, Stopped
 from tests.nodes import TestNode
 from tests.strategies import header

@@ -83,8 +83,9 @@ def diff_command(
     from broker.clock import SystemClock
     from broker.commands.agreement import diff_shown
     from broker.commands.agreement.places import member_named, open_place
-    from broker.commands.agreement.trial import Wanted, changed, directory_named, moment
+    from broker.commands.agreement.trial import Wanted, changed, directory_named
     from broker.commands.replaying import Period
+    from broker.moments import moment
 
     wanted = Wanted(add, without, accede, leave)
     if not new and not wanted:

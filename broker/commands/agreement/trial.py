@@ -11,7 +11,6 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,12 +23,11 @@ from broker.core.strict_toml import MAX_FILE_BYTES
 from broker.directory.folder import NETWORK
 from broker.directory.sources import is_signed, source_in
 from broker.files import read_sent
+from broker.moments import NOW, time_of
 from broker.terminal import Exit, Stopped
 
-NOW = "now"
 HOUR = 3_600_000
 DAY = 24 * HOUR
-SPANS = {"m": HOUR // 60, "h": HOUR, "d": DAY, "w": 7 * DAY}
 WORDS = "now, a day such as 2026-10-01, a version (64 hexadecimal digits) or a folder"
 
 
@@ -158,7 +156,7 @@ def directory_named(text: str, place: Place, in_force: Callable[[int], bytes | N
     if path.is_dir():
         return _of_folder(path)
     version = bytes.fromhex(text) if re.fullmatch("[0-9a-f]{64}", text) else None
-    if version is None and (at := _time(text)) is not None:
+    if version is None and (at := time_of(text)) is not None:
         version = in_force(at)
         if version is None:
             raise _unknown("nothing was decided before this time, so no directory is known of it", text)
@@ -181,38 +179,3 @@ def _of_folder(path: Path) -> Directory:
 
 def _unknown(what: str, where: str) -> Stopped:
     return Stopped(what, code="usage", where=where, next_step=f"possible are {WORDS}", exit_code=Exit.USAGE)
-
-
-def moment(text: str, now: int) -> int:
-    """Return a time in milliseconds: `30d`, `12h` or `2w` before now, a day, a time, or `all` for the first.
-
-    Raises:
-        Stopped: It is none of these.
-    """
-    if text == "all":
-        return 0
-    if text == NOW:
-        return now
-    span = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
-    at = now - int(span[1]) * SPANS[span[2]] if span else _time(text)
-    if at is None:
-        raise Stopped(
-            "this is no time",
-            code="usage",
-            where=text,
-            next_step="possible are 30d, 12h, 2w, a day such as 2026-10-01, 2026-10-01T08:00Z, or all",
-            exit_code=Exit.USAGE,
-        )
-    return max(at, 0)
-
-
-def _time(text: str) -> int | None:
-    try:
-        if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-            day = date.fromisoformat(text)
-            at = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        else:
-            at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return round((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * 1000)
