@@ -50,6 +50,8 @@ def text(seen: View) -> str:
     lines = [f"{seen.tlp}  {seen.tlp_note}", f"{seen.handling}  {seen.handling_note}"]
     if seen.banner is not None:
         lines += ["", f"*** {seen.banner[0]} ***", seen.banner[1]]
+    if seen.doubt is not None:
+        lines += ["", f"*** {seen.doubt[0]} ***", seen.doubt[1]]
     lines += ["", f"{seen.title}  ·  {seen.act}  ·  {seen.reference}"]
     lines += _lines(seen.head, 0)
     if seen.route:

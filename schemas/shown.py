@@ -55,6 +55,7 @@ class Shown:
         further: What the agreements ask beside that; None where they are not at hand.
         grounds: The agreements under which the reader has it.
         decided_at: When the hub decided, UTC milliseconds.
+        doubtful_since: Since when the key that signed it was stolen, if it was decided since then.
         proof: Where the log has it.
         offset_minutes: The reader's wall clock, minutes east of UTC.
         feedback_command: The command that answers a notice; empty shows no way to give feedback.
@@ -73,6 +74,7 @@ class Shown:
     further: FurtherTerms | None = None
     grounds: tuple[Ground, ...] = ()
     decided_at: int | None = None
+    doubtful_since: int | None = None
     proof: ProofLine | None = None
     offset_minutes: int = 0
     feedback_command: str = "halong feedback give"

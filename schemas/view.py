@@ -78,6 +78,8 @@ class View:
     handling: str
     handling_note: str
     banner: tuple[str, str] | None
+    doubt: tuple[str, str] | None
+    """What is to be known of a notice whose key was stolen."""
     reference: str
     head: tuple[Row, ...]
     route: tuple[Stop, ...]
@@ -139,6 +141,7 @@ class _Viewing:
             handling=handling,
             handling_note=words.word("handling", handling),
             banner=None if live else (words.word("banners", status), words.word("banner_notes", status)),
+            doubt=self._doubt(),
             reference=header.reference.removeprefix("halong:"),
             head=self._head(stops),
             route=stops,
@@ -162,6 +165,14 @@ class _Viewing:
             feedback=self._feedback(),
             shown_to=words.page("shown_to").format(member=self._name(shown.member)) if shown.member else "",
         )
+
+    def _doubt(self) -> tuple[str, str] | None:
+        since = self.shown.doubtful_since
+        if since is None:
+            return None
+        said = self.words.page("doubt_note")
+        at = self._time(since).text
+        return self.words.page("doubt"), said.format(member=self._name(self.shown.header.originator), time=at)
 
     def _name(self, member: str) -> str:
         name = (self.shown.names or {}).get(member)

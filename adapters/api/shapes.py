@@ -253,6 +253,10 @@ class Delivery(Shape, frozen=True):
     sequence: int
     issued_at: Time
     decided_at: Time
+    doubtful_since: Annotated[
+        Time | None,
+        Meta(description="If not null, its key was stolen by then: somebody else may have written it."),
+    ]
     taken_at: Time
     region: str
     regions_concerned: list[str]

@@ -65,7 +65,8 @@ class Item:
     """A checked delivery, where the log has it, the names of members, and what agreements ask beside it.
 
     `number` is its place in the channel's queue: it grows from one item to the next, and the same delivery
-    that is offered again after a failure has the same; a replay has another.
+    that is offered again after a failure has the same; a replay has another.  `doubtful_since` is there if
+    the key that signed it is known to have been stolen by then: somebody else may have written it.
     """
 
     id: bytes
@@ -75,6 +76,7 @@ class Item:
     names: Mapping[str, str]
     number: int = 0
     further: FurtherTerms | None = None
+    doubtful_since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,7 @@ def page_of(item: Item) -> Shown:
         names=item.names,
         obligations=head.obligations,
         further=item.further,
+        doubtful_since=item.doubtful_since,
         grounds=head.grounds,
         decided_at=head.decided_at,
         proof=item.proof,

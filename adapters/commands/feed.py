@@ -15,6 +15,7 @@ from adapters.commands import carried
 from adapters.commands.options import dir_option
 from adapters.commands.previewed import local
 from adapters.member_folder import NodeFolder, open_folder
+from adapters.receiving.doubts import Doubts
 from adapters.receiving.incoming import Received
 from adapters.status import snapshot
 from broker.core.model import Delivery, DeliveryHead
@@ -63,21 +64,22 @@ def feed(
     with open_folder(folder, to_read=True) as node:
         start = max(node.incoming.place() - count, 0) if after is None else after
         received = node.incoming.received(after=start, limit=count)
+        doubts = Doubts(node.config)
         if as_json and not follow:
             answer(
                 {
                     "member": node.config.member,
-                    "items": [_object(each) for each in received],
+                    "items": [_object(each, doubts) for each in received],
                     "place": _last(received, start),
                 }
             )
             return Exit.HELD
-        _print(received, as_json=as_json)
+        _print(received, doubts, as_json=as_json)
         if follow:
             # Ctrl-C is how one stops to follow: a good end.
             with suppress(KeyboardInterrupt):
                 for fresh in _follow(node, _last(received, start)):
-                    _print(fresh, as_json=as_json)
+                    _print(fresh, Doubts(node.config), as_json=as_json)
         elif not received:
             _say_why_nothing(node)
     return Exit.HELD
@@ -105,7 +107,7 @@ def _head(received: Received) -> DeliveryHead:
     return decode(DeliveryHead, decode(Delivery, received.content).head)
 
 
-def _object(received: Received) -> dict[str, Any]:
+def _object(received: Received, doubts: Doubts) -> dict[str, Any]:
     head = _head(received)
     due = head.obligations.feedback_due
     return {
@@ -121,6 +123,7 @@ def _object(received: Received) -> dict[str, Any]:
         "slots": [slot.label for slot in head.slots],
         "agreements": [f"{ground.agreement}/{ground.version}" for ground in head.grounds],
         "decided_at": time_to_json(head.decided_at),
+        "doubtful_since": time_or_none(doubts.since(decode(Delivery, received.content))),
         "taken_at": time_to_json(received.taken_at),
         "feedback_due": time_or_none(due),
         "retain_until": time_or_none(head.obligations.retain_until),
@@ -129,17 +132,19 @@ def _object(received: Received) -> dict[str, Any]:
     }
 
 
-def _print(received: list[Received], *, as_json: bool) -> None:
+def _print(received: list[Received], doubts: Doubts, *, as_json: bool) -> None:
     if as_json:
         for each in received:
-            click.echo(msgspec.json.encode(_object(each)))
+            click.echo(msgspec.json.encode(_object(each, doubts)))
         return
-    for line in table([_line(each) for each in received]):
+    for line in table([_line(each, doubts) for each in received]):
         say(line)
 
 
-def _line(received: Received) -> tuple[str, ...]:
+def _line(received: Received, doubts: Doubts) -> tuple[str, ...]:
     head = _head(received)
+    since = doubts.since(decode(Delivery, received.content))
+    doubt = "" if since is None else f"in doubt: its key was stolen by {local(since)}"
     state = received.state if received.code is None else f"{received.state}: {received.code}"
     due, keep = head.obligations.feedback_due, head.obligations.retain_until
     return (
@@ -150,6 +155,7 @@ def _line(received: Received) -> tuple[str, ...]:
         ),
         clean(received.notice_type or ""),
         style(state, fg=_COLOURS.get(received.state, "white")),
+        style(doubt, fg="red", bold=True),
         " ".join(slot.label for slot in head.slots),
         style("by " + " ".join(f"{each.agreement}/{each.version}" for each in head.grounds), dim=True),
         "" if due is None else f"feedback by {local(due)}",

@@ -14,12 +14,25 @@ from typing import Any
 import click
 
 from adapters.commands.inspected import as_lines, as_object
+from adapters.configuration import load_node_config
 from adapters.inspecting import MOST_FILE_BYTES, Found, Inspection, Keys, inspect_found, read_file
+from adapters.receiving.doubts import Doubts
 from broker.core.errors import BadConfiguration, Refused, WeakKey
 from broker.core.keys import Algorithm, PublicKey, check_registrable
 from broker.core.signing import to_be_signed
 from broker.files import write_whole
-from broker.terminal import READABLE, Command, Exit, answer, complain, from_error, json_option, note, say
+from broker.terminal import (
+    FOLDER,
+    READABLE,
+    Command,
+    Exit,
+    answer,
+    complain,
+    from_error,
+    json_option,
+    note,
+    say,
+)
 from schemas import load_catalogue
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -74,10 +87,16 @@ def _key_option(name: str, algorithms: Sequence[Algorithm], text: str) -> Decora
     metavar="OUT",
     help="Write the bytes that the signature covers, for other programs to verify.",
 )
+@click.option(
+    "--dir",
+    "folder",
+    type=FOLDER,
+    help="The node whose directory says whether the key was stolen; of a delivery, which bears its time.",
+)
 @json_option
 def inspect(
     file: Path, public_key: PublicKey | None, pq_public_key: PublicKey | None, network: str | None,
-    schema_path: Path | None, gateway: bool, tbs_path: Path | None, as_json: bool,
+    schema_path: Path | None, gateway: bool, tbs_path: Path | None, folder: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Check a notice in a file: an envelope or a delivery, raw or as Kafka has it.
 
@@ -104,10 +123,16 @@ def inspect(
     else:
         inspection = inspect_found(found, keys, catalogue, gateway=gateway)
 
+    doubts = None if folder is None else Doubts(load_node_config(folder))
+    delivery = inspection.found.delivery
+    # Of what does not hold, nothing is relied on, the time of its decision neither.
+    since = None
+    if doubts is not None and delivery is not None and inspection.refused is None:
+        since = doubts.since(delivery)
     if as_json:
-        answer(as_object(inspection))
+        answer(as_object(inspection, since))
     else:
-        for line in as_lines(inspection, keys):
+        for line in as_lines(inspection, keys, since):
             say(line)
         if inspection.refused is not None:
             complain(

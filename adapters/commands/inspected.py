@@ -13,7 +13,7 @@ from typing import Any
 
 from adapters.inspecting import Found, Inspection, Keys
 from broker.core.model import DeliveryHead, Header, Slot
-from broker.core.notice_json import time_to_json, values_to_json
+from broker.core.notice_json import time_or_none, time_to_json, values_to_json
 from broker.core.sign1 import BatchProof, parse_signature
 from broker.terminal import clean, style, table
 from schemas.shown import SlotState, slot_states
@@ -34,8 +34,8 @@ _STATES = {
 # --- for programs -------------------------------------------------------------------------------------
 
 
-def as_object(inspection: Inspection) -> dict[str, Any]:
-    """Return the answer to a program; its names are stable."""
+def as_object(inspection: Inspection, doubtful_since: int | None = None) -> dict[str, Any]:
+    """Return the answer to a program; its names are stable.  The time is since when its key was stolen."""
     arrived = inspection.found.arrived
     slots = _slots(inspection.found)
     told = {
@@ -49,6 +49,7 @@ def as_object(inspection: Inspection) -> dict[str, Any]:
     }
     if inspection.found.head is not None:
         told["delivery"] = _plain(inspection.found.head)
+        told["doubtful_since"] = time_or_none(doubtful_since)
     return told
 
 
@@ -92,7 +93,7 @@ def _plain(value: Any) -> Any:
 # --- for people ---------------------------------------------------------------------------------------
 
 
-def as_lines(inspection: Inspection, keys: Keys | None) -> Iterator[str]:
+def as_lines(inspection: Inspection, keys: Keys | None, doubtful_since: int | None = None) -> Iterator[str]:
     """Yield the answer to a person; nothing where the file could not be read at all."""
     found = inspection.found
     arrived = found.arrived
@@ -100,6 +101,8 @@ def as_lines(inspection: Inspection, keys: Keys | None) -> Iterator[str]:
         return
     name = "a delivery whose content is erased" if arrived is None else arrived.reference
     yield f"{_verdict(inspection)}  {style(clean(name), bold=True)}"
+    if doubtful_since is not None:
+        yield style(f"! in doubt: its key was stolen by {_time(doubtful_since)}", fg="red", bold=True)
     yield ""
     yield from table(_signature_rows(inspection, keys))
     if arrived is not None:

@@ -8,11 +8,13 @@ has changed hands on nothing.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 
 from adapters.channels import Item
 from adapters.equipment import Equipment
 from adapters.receiving.checks import Checked, check_delivery, check_ours, prove_delivery
 from broker.core.directory import Directory
+from broker.core.doubt import doubtful_since
 from broker.core.errors import BadProof
 from broker.core.further_terms import further_terms
 from broker.core.note import TreeHead
@@ -57,9 +59,19 @@ class Opening:
         """Return a delivery that this node recorded; None if its content is erased.
 
         Raises:
-            Unavailable: The store, or the version of the directory, is out of reach.
+            Unavailable: The store, or a version of the directory, is out of reach.
             Refused: What the store holds is not what was checked.
         """
+        item = await self._open(delivery)
+        if item is None:
+            return None
+        # By the newest directory: that a key was stolen may have come out since.
+        newest = (await self._directories.newest()).directory
+        header = item.notice.header
+        since = doubtful_since(newest, header.originator, item.notice.key.id, item.head.decided_at)
+        return item if since is None else replace(item, doubtful_since=since)
+
+    async def _open(self, delivery: bytes) -> Item | None:
         if delivery in self._kept:
             return self._kept[delivery][0]
         stored = self._incoming.delivery(delivery)

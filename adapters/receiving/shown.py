@@ -30,6 +30,7 @@ def shown(item: Item) -> dict[str, Any]:
         "sequence": head.sequence,
         "issued_at": time_to_json(header.issued_at),
         "decided_at": time_to_json(head.decided_at),
+        "doubtful_since": time_or_none(item.doubtful_since),
         "region": header.region.slug,
         "regions_concerned": [each.slug for each in header.regions_concerned],
         "countries": header.countries,

@@ -1,0 +1,102 @@
+"""A stolen key at the terminal: what it puts in doubt, in the hub's log and at a receiver."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from broker.core.directory import MemberKey, Use
+from broker.core.keys import PrivateKey
+from broker.core.notice_json import time_to_json
+from broker.terminal import Exit
+from tests.nodes import TestNode
+from tests.unit.test_cli_commands import Terminal, at, network
+from tests.world import DAY, NOW, World, sighting
+
+__all__ = ["at", "network"]
+
+HOUR = 3_600_000
+SINCE = time_to_json(NOW + HOUR // 2)
+
+
+async def publish(folder: Path, key: PrivateKey) -> None:
+    """Two notices of `vn`, an hour apart, signed with the key; `jp` has taken both."""
+    world = World(folder / "hub", "vn", "jp")
+    world.people["vn"].signer = key
+    entry = MemberKey(key.public.id, Use.SIGN, key.public, NOW - DAY)
+    world.source.members["vn"] = replace(world.source.members["vn"], keys=(entry,))
+    world.agree("vn", "jp")
+    async with world:
+        for _ in range(2):
+            await world.publish("vn", sighting())
+            await world.settle()
+            world.clock.move(HOUR)
+        jp = TestNode(world, "jp", folder)
+        await jp.receives()
+        jp.close()
+        (first, _) = [each.delivery for each in (await world.inbox.feed("jp", 0, 9, 0)).items]
+        (folder / "first.delivery").write_bytes(first)
+        (folder / "second.delivery").write_bytes(_)
+
+
+@pytest.fixture
+def stolen(network: Terminal, tmp_path: Path) -> str:
+    """The id of the key that was stolen half an hour after the first notice."""
+    key = PrivateKey.from_pem((tmp_path / "vn/keys/sign.pem").read_bytes())
+    asyncio.run(publish(tmp_path, key))
+    for who in ("hub", "jp"):
+        path = tmp_path / who / "directory/members/vn.toml"
+        said = path.read_text().replace(
+            'use = "sign"\n', f'use = "sign"\nrevoked_at = {SINCE}\nreason = "compromised"\n'
+        )
+        path.write_text(said)
+    return key.public.id.hex()
+
+
+def test_the_audit_lists_what_is_in_doubt_and_who_has_it(network: Terminal, stolen: str) -> None:
+    found = network(f"audit doubt hub --member vn --key {stolen[:8]} --json")
+    assert found.code == 0, found.err
+    (one,) = found.json["statements"]
+    assert one["reference"] == "halong:vn/asia-pacific/main/2"
+    assert one["delivered_to"] == ["jp"]
+    assert found.json["key"] == stolen
+    said = network(f"audit doubt hub --member vn --key {stolen[:8]} --since all")
+    assert said.code == 0
+    assert "vn/asia-pacific/main/1" in said.out
+    assert "2 statements in doubt" in said.out
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--member vn --key 00000000",
+        "--member jp --key {key}",
+        "--member zz --key {key}",
+        "--member vn --key ''",
+        "--member vn --key {key} --since yesterday",
+    ],
+)
+def test_what_is_no_key_of_that_member_is_said_so(network: Terminal, stolen: str, line: str) -> None:
+    said = network(f"audit doubt hub {line.format(key=stolen)}")
+    assert said.code == Exit.USAGE
+
+
+def test_a_key_that_nobody_stole_needs_a_time(network: Terminal, tmp_path: Path) -> None:
+    key = PrivateKey.from_pem((tmp_path / "vn/keys/sign.pem").read_bytes()).public.id.hex()
+    said = network(f"audit doubt hub --member vn --key {key}")
+    assert said.code == Exit.USAGE
+    assert "--since" in said.err
+
+
+def test_the_feed_and_a_file_show_at_the_receiver_what_is_in_doubt(network: Terminal, stolen: str) -> None:
+    first, second = network("feed --dir jp --json").json["items"]
+    assert first["doubtful_since"] is None
+    assert second["doubtful_since"] == SINCE
+    assert network("feed --dir jp").out.count("in doubt") == 1
+    assert network("inspect first.delivery --dir jp --json").json["doubtful_since"] is None
+    assert network("inspect second.delivery --dir jp --json").json["doubtful_since"] is not None
+    assert "in doubt" in network("inspect second.delivery --dir jp").out
+    assert network("inspect second.delivery --json").json["doubtful_since"] is None
