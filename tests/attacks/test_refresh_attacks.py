@@ -31,7 +31,6 @@ from tests.attacks.test_directory_attacks import (
     another_key_for_vn,
     invented,
     old_role,
-    old_snapshot,
     two_files_of_a_role,
     two_snapshots,
     vn_is_no_member,
@@ -139,9 +138,12 @@ def older_jp(attacker: Attacker) -> None:
 
 
 async def an_older_snapshot(now: Attacked) -> None:
+    older = Attacker(now.network).lines[SNAPSHOT]
     now.network.change(replace(now.network.members["jp"], name="Another"))
     await now.refresher.refresh()
-    old_snapshot(Attacker(now.network))
+    attacker = Attacker(now.network)
+    attacker.lines[SNAPSHOT] = older
+    attacker.vouch()
 
 
 def two_timestamps(now: Attacked) -> None:
