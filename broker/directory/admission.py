@@ -159,7 +159,7 @@ def read_join_request(data: bytes, network: str, listed: Mapping[str, Member]) -
     if change.member != request.member or text is None:
         raise BadConfiguration("the request does not bring the member's own entry", field="change")
     member = parse_member(text, entry_path(change.member))
-    if member.id != request.member or member.accessions:
+    if member.id != change.member or member.accessions:
         raise BadConfiguration("the entry is another member's, or with accessions", field="member")
     before = listed.get(member.id)
     # 3. The sender holds the transport key, and the entry lists it as in use; a member has one already.

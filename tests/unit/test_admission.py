@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from broker.core.errors import (
 )
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.model import Region
-from broker.directory.admission import Applicant, read_join_request, written
+from broker.directory.admission import Applicant, read_join_request, write_request, written
 from broker.directory.building import member_change, root_change
 from broker.directory.certificates import make_request
 from broker.directory.change import Change
@@ -124,6 +125,10 @@ def test_a_member_joins_by_three_files_and_pins_the_root_its_keys_the_hub_and_th
     assert {key.use for key in newest.version.directory.members["vn"].keys} == {Use.SIGN, Use.DIRECTORY}
     for name in ("keys/sign.pem", "keys/directory.pem", "keys/tls.pem", "spare/directory.pem"):
         assert (vn / name).stat().st_mode & 0o077 == 0
+    # The same request again is a fresh certificate for the same key, and changes nothing in the directory.
+    again = place.applicant((vn / "join-request.json").read_bytes())
+    assert take(place.hub, [], [again], LATER).newest.version is not None
+    assert place.newest.version.directory.version == newest.version.directory.version
     # A later welcome brings the directory up to date, and changes nothing that is pinned.
     welcome, found = check_welcome(config, written(make_welcome(place.hub, "vn")))
     install(config, welcome, found, MovedClock())
@@ -216,8 +221,6 @@ def _one_directory_key(request: dict[str, Any], place: Place) -> None:
     entry = place.applicant(msgspec.json.encode(request)).member
     kept = tuple(key for key in entry.keys if key.public in (sign.public, directory.public))
     change = member_change(place.newest.version, replace(entry, keys=kept), NOW).sign(directory)
-    from broker.directory.admission import write_request
-
     data = write_request(NETWORK, change, request["csr"].encode(), [sign, directory])
     request.update(msgspec.json.decode(data))
 
@@ -226,10 +229,44 @@ def _key(place: Place, name: str) -> PrivateKey:
     return PrivateKey.from_pem((place.folder / "vn" / name).read_bytes())
 
 
+def _with_entry(edit: Callable[[bytes], bytes]) -> Edit:
+    """The role lists another text as the member's entry, and is signed as it must be."""
+
+    def edit_(request: dict[str, Any], place: Place) -> None:
+        change = Change.read(request["change"].encode())
+        digest = change.entry_digest
+        assert digest is not None
+        text = edit(change.files[digest])
+        signed = msgspec.json.decode(change.signed)
+        target = signed["targets"]["members/vn.toml"]
+        target["length"], target["hashes"]["sha256"] = len(text), sha256(text).hexdigest()
+        other = Change.of(change.role, msgspec.json.encode(signed), {sha256(text).hexdigest(): text})
+        sign, directory, spare = (
+            _key(place, name) for name in ("keys/sign.pem", "keys/directory.pem", "spare/directory.pem")
+        )
+        data = write_request(
+            NETWORK, other.sign(directory), request["csr"].encode(), [sign, directory, spare]
+        )
+        request.update(msgspec.json.decode(data))
+
+    return edit_
+
+
+def _named_jp(text: bytes) -> bytes:
+    return text.replace(b'id = "vn"', b'id = "jp"')
+
+
+def _acceded(text: bytes) -> bytes:
+    head, key, rest = text.partition(b"\n[[key]]")
+    return head + b'\n[accessions]\n"x/1" = "' + b"0" * 64 + b'"\n' + key + rest
+
+
 REQUESTS: list[tuple[str, Edit, type[HalongError]]] = [
     ("to another network", lambda request, _: request.update(network="other"), BadConfiguration),
     ("for another member", lambda request, _: request.update(member="jp"), BadConfiguration),
     ("without an entry", _changed(_without_entry), BadConfiguration),
+    ("with the entry of another member", _with_entry(_named_jp), BadConfiguration),
+    ("with an entry that accedes by itself", _with_entry(_acceded), BadConfiguration),
     ("of which nobody signed the role", _changed(_unsigned), BadSignature),
     ("with a certificate request for another key", _other_csr, BadConfiguration),
     ("with a certificate request for another member", _csr_of_jp, BadConfiguration),
@@ -255,7 +292,6 @@ def test_keys_that_are_listed_are_not_proved_again_and_fresh_ones_are(place: Pla
     fresh, signer = private("fresh"), PrivateKey.from_pem((vn / "keys/directory.pem").read_bytes())
     from adapters.key_changes import Ending, with_directory_key
     from broker.core.directory import Revocation
-    from broker.directory.admission import write_request
 
     ending = Ending(Revocation.SUPERSEDED, LATER)
     entry = with_directory_key(listed, fresh.public, signer.public, ending, LATER)
@@ -360,7 +396,13 @@ def test_an_invitation_that_does_not_hold_together_is_refused(place: Place) -> N
 WELCOMES: list[tuple[str, Callable[[dict[str, Any], Place], object], type[HalongError]]] = [
     ("for another member", lambda welcome, _: welcome.update(member="jp"), BadConfiguration),
     ("to another network", lambda welcome, _: welcome.update(network="other"), BadConfiguration),
-    ("with a pin that is none", lambda welcome, _: welcome.update(pin="00"), BadConfiguration),
+    ("with a pin that is too short", lambda welcome, _: welcome.update(pin="00"), BadConfiguration),
+    ("with a pin that is no number", lambda welcome, _: welcome.update(pin="zz" * 32), BadConfiguration),
+    (
+        "with the certificate of another member",
+        lambda welcome, place: welcome.update(certificate=_certificate_of_jp(place)),
+        BadConfiguration,
+    ),
     ("to an address without TLS", lambda welcome, _: welcome.update(url="http://hub"), BadConfiguration),
     (
         "with a certificate of another authority",
@@ -374,6 +416,11 @@ WELCOMES: list[tuple[str, Callable[[dict[str, Any], Place], object], type[Halong
     ),
     ("without its directory", lambda welcome, _: welcome.update(files={}), HalongError),
 ]
+
+
+def _certificate_of_jp(place: Place) -> str:
+    place.join("jp")
+    return make_welcome(place.hub, "jp").certificate
 
 
 def _files_of_another(place: Place) -> dict[str, str]:

@@ -125,6 +125,7 @@ def test_a_secretariat_away_from_the_hub_keeps_a_copy_that_only_grows(
     settings.write_text(settings.read_text().replace("../hub/directory", "directory"))
     assert halong("directory", "show", "--dir", away) == 2
     assert halong("directory", "copy", "-o", first, "--dir", place.hub) == 0
+    before = first.read_text()
     place.join("vn")
     assert halong("directory", "copy", "-o", second, "--dir", place.hub) == 0
     for path in (first, second):
@@ -132,6 +133,10 @@ def test_a_secretariat_away_from_the_hub_keeps_a_copy_that_only_grows(
     capsys.readouterr()
     assert halong("directory", "show", "--dir", away, "--json") == 0
     assert list(json.loads(capsys.readouterr().out)["members"]) == ["vn"]
+    state = json.loads(second.read_text())
+    first.write_text(json.dumps({**state, "network": "halong-other"}))
+    assert halong("directory", "take", first, "--dir", away) == 2
+    first.write_text(before)
     # What is older is not taken, nor what another secretariat made.
     assert halong("directory", "take", first, "--dir", away) != 0
     assert "[directory-rolled-back]" in capsys.readouterr().err
