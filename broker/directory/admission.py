@@ -165,7 +165,7 @@ def read_join_request(data: bytes, network: str, listed: Mapping[str, Member]) -
     # 3. The sender holds the transport key, and the entry lists it as in use; a member has one already.
     if request.csr or before is None:
         wanted = read_request(request.csr.encode())
-        if wanted.member != member.id:
+        if wanted.member != change.member:
             raise BadConfiguration("the certificate request names another member", field="csr")
         if wanted.key not in {key.id for key in member.transport_keys if key.revoked_at is None}:
             raise BadConfiguration("the entry does not list the transport key that is proved", field="csr")

@@ -258,7 +258,7 @@ def _named_jp(text: bytes) -> bytes:
 
 def _acceded(text: bytes) -> bytes:
     head, key, rest = text.partition(b"\n[[key]]")
-    return head + b'\n[accessions]\n"x/1" = "' + b"0" * 64 + b'"\n' + key + rest
+    return head + b'\n[accessions]\n"jp-vn-2026/1" = "' + b"0" * 64 + b'"\n' + key + rest
 
 
 REQUESTS: list[tuple[str, Edit, type[HalongError]]] = [
