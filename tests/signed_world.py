@@ -12,8 +12,8 @@ Members' keys are those of `tests.ceremony`; everything else is as in `tests.wor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -23,7 +23,7 @@ from adapters.directory.copy import Copy
 from adapters.directory.own import Own, intend, write_own
 from adapters.directory.refreshing import Refresher
 from adapters.http_hub import HttpHub, pinned_context
-from adapters.hub import DirectoryHub
+from adapters.hub import DirectoryHub, Hub
 from adapters.identity import Identity
 from adapters.node import Node
 from adapters.receiving.incoming import Incoming
@@ -34,6 +34,7 @@ from adapters.store import Store
 from broker.core.keys import Algorithm
 from broker.core.model import Region
 from broker.core.note import LogSigner
+from broker.core.wire import DirectoryFiles, Outcomes
 from broker.directory.building import member_change
 from broker.directory.change import Change
 from broker.directory.layout import Layout
@@ -41,6 +42,7 @@ from broker.directory.roles import metadata_name
 from broker.directory.signed import SignedDirectory
 from broker.services.registry import Registry
 from tests.ceremony import LOG, SignedNetwork, active, private, publics, signed, spare
+from tests.nodes import LocalHub
 from tests.served import HOST, Served
 from tests.world import NETWORK, SECONDS, Person, World
 
@@ -107,7 +109,7 @@ class SignedNode:
     member: str
     path: Path
     store: Store
-    hub: HttpHub
+    hub: DirectoryHub
     copy: Copy
     source: SignedDirectory
     refresher: Refresher
@@ -117,9 +119,8 @@ class SignedNode:
         """Keep a signed change of the own role, which the next refresh hands over."""
         intend(self.path, change)
 
-    async def sends(self, **values: str) -> None:
-        """Send a sighting and work until the hub has proved what it decided about it."""
-        outgoing = Outgoing(self.store)
+    def enqueue(self, **values: str) -> None:
+        """Queue a sighting."""
         draft = Draft.from_json(
             {"type": "sighting", "notice": {"place": "Hai Phong", **values}},
             self.world.catalogue,
@@ -127,7 +128,12 @@ class SignedNode:
             region=Region.ASIA_PACIFIC,
             at=self.world.clock.now(),
         )
-        outgoing.enqueue([draft], self.world.clock.now())
+        Outgoing(self.store).enqueue([draft], self.world.clock.now())
+
+    async def sends(self, **values: str) -> None:
+        """Send a sighting and work until the hub has proved what it decided about it."""
+        self.enqueue(**values)
+        outgoing = Outgoing(self.store)
         async with asyncio.timeout(SECONDS):
             while outgoing.busy_regions():
                 if not await self.node.outbox.step():
@@ -146,34 +152,74 @@ class SignedNode:
         return sorted((alarm.event, alarm.code) for alarm in snapshot(self.store).alarms)
 
 
+@dataclass
+class Shelf:
+    """The world's hub as it hands out the directory to one member, without a network."""
+
+    world: SignedWorld
+    member: str
+
+    async def directory_timestamp(self) -> bytes:
+        return await self.world.registry.timestamp()
+
+    async def directory(self, known: bytes) -> DirectoryFiles:
+        return await self.world.registry.newest(self.member, known)
+
+    async def past_directory(self, version: bytes, known: bytes) -> DirectoryFiles | None:
+        return await self.world.registry.past(self.member, version, known)
+
+    async def change_directory(self, change: bytes) -> bytes:
+        return await self.world.registry.take(self.member, change)
+
+
 @asynccontextmanager
-async def signed_node(
-    here: Served, member: str, folder: Path, hub: DirectoryHub | None = None
-) -> AsyncIterator[SignedNode]:
-    """Give a node that reaches the hub over mutual TLS; `hub` hands out the directory instead, if given."""
+async def signed_node(here: Served, member: str, folder: Path) -> AsyncIterator[SignedNode]:
+    """Give a node that reaches the hub over mutual TLS."""
     world = here.world
     assert isinstance(world, SignedWorld)
-    path = copy_for(world.network, member, folder)
     context = pinned_context(
         here.pin,
         here.folder / f"{member}.pem",
         here.folder / f"{member}.key",
         here.folder / "authority.pem",
     )
+    async with HttpHub(f"https://{HOST}:{here.port}", context) as client:
+        with _node(world, member, folder, client, client) as node:
+            yield node
+
+
+class Steady(LocalHub):
+    """The world's hub, which takes up a version of the directory when a test says so, and not before."""
+
+    async def publish(self, envelopes: Sequence[bytes]) -> Outcomes:
+        return await self.world.gateway.publish(self.member, list(envelopes))
+
+
+@contextmanager
+def local_node(world: SignedWorld, member: str, folder: Path) -> Iterator[SignedNode]:
+    """Give a node that reaches the hub without a network."""
+    with _node(world, member, folder, Steady(world, member), Shelf(world, member)) as node:
+        yield node
+
+
+@contextmanager
+def _node(
+    world: SignedWorld, member: str, folder: Path, hub: Hub, shelf: DirectoryHub
+) -> Iterator[SignedNode]:
+    path = copy_for(world.network, member, folder)
     with Store.open(folder / member / "node.db", sole=True) as store:
-        async with HttpHub(f"https://{HOST}:{here.port}", context) as client:
-            copy = Copy(path, member, world.clock)
-            refresher = Refresher(hub or client, copy, store, world.clock)
-            source = SignedDirectory(path, copy.root(), world.clock, reader=member)
-            node = Node(
-                store,
-                client,
-                source,
-                world.catalogue,
-                [FolderChannel(folder / member / "inbox")],
-                Identity(member, NETWORK, world.people[member].signer, None),
-                world.log_signer.vkey,
-                world.clock,
-                refresher=refresher,
-            )
-            yield SignedNode(world, member, path, store, client, copy, source, refresher, node)
+        copy = Copy(path, member, world.clock)
+        refresher = Refresher(shelf, copy, store, world.clock)
+        source = SignedDirectory(path, copy.root(), world.clock, reader=member)
+        node = Node(
+            store,
+            hub,
+            source,
+            world.catalogue,
+            [FolderChannel(folder / member / "inbox")],
+            Identity(member, NETWORK, world.people[member].signer, None),
+            world.log_signer.vkey,
+            world.clock,
+            refresher=refresher,
+        )
+        yield SignedNode(world, member, path, store, shelf, copy, source, refresher, node)

@@ -26,6 +26,8 @@ WHERE = (
     "broker/directory/*.py",
     "broker/services/gateway.py",
     "broker/services/dispatcher.py",
+    "broker/services/registry.py",
+    "adapters/directory/*.py",
     "adapters/sending/*.py",
     "adapters/receiving/*.py",
     "adapters/stick/*.py",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,10 @@ from adapters.node import Node
 from adapters.stick.carrier import Carrier
 from adapters.stick.node import StickNode
 from adapters.stick.offline import GRACE_MS, Late
-from broker.core.wire import DirectoryFiles
 from broker.directory.building import member_change
 from broker.directory.signed import SignedDirectory
 from tests.nodes import LocalHub
-from tests.signed_world import SignedWorld, change_of, copy_for
+from tests.signed_world import Shelf, SignedWorld, change_of, copy_for
 from tests.sticks import OfflineNode
 from tests.world import DAY, NETWORK, sighting
 
@@ -43,26 +41,6 @@ to = "vn"
 types = ["sighting"]
 slots = ["facts"]
 """
-
-
-@dataclass
-class Shelf:
-    """The world's hub as it hands out the directory to one member."""
-
-    world: SignedWorld
-    member: str
-
-    async def directory_timestamp(self) -> bytes:
-        return await self.world.registry.timestamp()
-
-    async def directory(self, known: bytes) -> DirectoryFiles:
-        return await self.world.registry.newest(self.member, known)
-
-    async def past_directory(self, version: bytes, known: bytes) -> DirectoryFiles | None:
-        return await self.world.registry.past(self.member, version, known)
-
-    async def change_directory(self, change: bytes) -> bytes:
-        return await self.world.registry.take(self.member, change)
 
 
 class Offline(OfflineNode):
