@@ -16,7 +16,6 @@ from broker.clock import Clock
 from broker.core.errors import (
     BadConfiguration,
     DirectoryExpired,
-    DirectoryMalformed,
     DirectoryMixed,
     NotYours,
     TooMany,
@@ -158,12 +157,8 @@ class Registry:
         # 1. Of its own role alone: root and targets are the secretariat's, who brings them by hand.
         if change.role != role_of_member(member):
             raise NotYours("a member changes its own role alone", field="role")
-        # 2. With files that the role lists: nothing else is kept for anybody.
-        listed = {each.hashes.sha256 for each in change.shape.targets.values()}
-        if not listed.issuperset(change.files):
-            raise DirectoryMalformed("a file that the role does not list", field="files")
         assert self._online is not None
-        # 3. All else is what every reader would look at.
+        # 2. All else is what every reader would look at.
         newest = await self._aside.call(self._repository.take, [change], self._online, self._clock.now())
         log_line.info("directory.changed", member=member, version=newest.version.directory.version.hex())
         await self._directory.refresh()

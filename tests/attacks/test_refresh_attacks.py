@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from adapters.directory.copy import Copy
+from adapters.directory.copy import MOST_FILES, Copy
 from adapters.directory.own import Own, Signed, intend, intended, read_own, write_own
 from adapters.directory.refreshing import Refresher
 from adapters.status import snapshot
 from adapters.store import Store
-from broker.core.errors import Refused
+from broker.core.errors import DirectoryMixed, Refused
 from broker.core.wire import DirectoryFiles
 from broker.directory.building import delegations_of, member_change, targets_change
 from broker.directory.layout import Layout
@@ -196,6 +196,12 @@ def fresh(now: Attacked) -> None:
     now.restart()
 
 
+def history_taken_back(attacker: Attacker) -> None:
+    """Whoever got hold of jp's key for the directory lets jp never have had its key for notices."""
+    entry = attacker.network.members["jp"]
+    attacker.enter(replace(entry, keys=entry.keys[1:]), active("jp"))
+
+
 def altered_on_the_way(now: Attacked) -> None:
     now.network.change(replace(now.network.members["jp"], name="Another"))
     name = metadata_name("member-jp", now.network.version.lines["member-jp"].number)
@@ -216,6 +222,11 @@ def a_file_out_of_the_folder(now: Attacked) -> None:
 def a_file_that_is_too_large(now: Attacked) -> None:
     now.network.change(now.network.members["jp"])
     now.hub.instead["files/" + "0" * 64] = "x" * 5_000_001
+
+
+def more_files_than_there_are(now: Attacked) -> None:
+    now.network.change(now.network.members["jp"])
+    now.hub.instead |= {f"files/{number:064x}": "" for number in range(MOST_FILES)}
 
 
 def copy_and_hub_set_back(now: Attacked) -> None:
@@ -323,6 +334,8 @@ ROWS = [
     Row("a role altered on the way", "directory-mixed", altered_on_the_way),
     Row("a role held back", "directory-mixed", held_back),
     Row("a file out of the folder", "directory-malformed", a_file_out_of_the_folder),
+    Row("more files than there are", "directory-malformed", more_files_than_there_are),
+    Row("a history of keys is taken back", "directory-rolled-back", on_disk(history_taken_back)),
     Row("a file that is too large", "directory-malformed", a_file_that_is_too_large),
     Row("another past version than asked for", "directory-mixed", another_than_asked_for),
     Row("a version that no timestamp names", "directory-equivocation", newer_than_the_newest),
@@ -376,6 +389,11 @@ async def test_each_lie_of_a_hub_ends_in_its_own_code_and_nothing_of_it_is_taken
         assert attacked.source().load() == before
         assert not attacked.asked_for or attacked.source().at(attacked.asked_for) is None
     assert (read_own(attacked.path).keys, own.next) == (own.keys, own.next)
+
+
+async def test_there_is_no_past_before_the_newest_version(attacked: Attacked) -> None:
+    with pytest.raises(DirectoryMixed):
+        attacked.copy.take_past(attacked.network.version.directory.version, attacked.network.repository.files)
 
 
 async def test_after_a_lie_the_truth_is_taken(attacked: Attacked) -> None:

@@ -12,8 +12,11 @@ from adapters.directory.own import REFUSED_FILE, intend
 from adapters.directory.refreshing import Refresher
 from adapters.node import Node
 from adapters.stick.carrier import Carrier
+from adapters.stick.file import Listed
 from adapters.stick.node import StickNode
 from adapters.stick.offline import GRACE_MS, Late
+from broker.core.errors import BadStick
+from broker.core.wire import DirectoryFiles
 from broker.directory.building import member_change
 from broker.directory.signed import SignedDirectory
 from tests.nodes import LocalHub
@@ -125,3 +128,11 @@ async def test_a_stick_may_travel_for_weeks_and_no_longer(
         world.clock.move(days * DAY)
         imported = await vn.imports()
         assert (imported.stopped.code if imported.stopped else None) == code
+
+
+async def test_a_directory_on_a_stick_has_its_timestamp(tmp_path: Path) -> None:
+    async with SignedWorld(tmp_path, "vn", "jp") as world:
+        vn = Offline(world, tmp_path)
+        vn.sticks.hear(Listed(files=DirectoryFiles("", {}), newest=True))
+        with pytest.raises(BadStick):
+            await vn.sticks.directory_timestamp()
