@@ -18,6 +18,9 @@ from broker.core.doubt import Doubtful, compromised_since
 from broker.core.errors import BadConfiguration
 from broker.core.note import LogKey
 from broker.core.notice_json import time_to_json
+from broker.directory.layout import Layout
+from broker.directory.loading import load_newest
+from broker.directory.sources import is_signed, trusted_root
 from broker.log import open_log
 from broker.moments import moment
 from broker.progress import progress
@@ -62,7 +65,7 @@ def count(folder: Path, as_json: bool) -> int:
     """
     started = time.monotonic()
     config = load_hub_config(folder)
-    directory = directory_of(config).load()
+    directory = _directory(config)
     key = LogKey.parse(directory.log_key)
     with progress("records") as tell:
         counted = asyncio.run(_count(config, key, tell))
@@ -97,7 +100,7 @@ def doubt(folder: Path, member: str, key_id: str, since: str | None, as_json: bo
     stands.  Each with its reference, when it was decided, and to whom it was delivered.
     """
     config = load_hub_config(folder)
-    key = _key_of(directory_of(config).load(), member, key_id)
+    key = _key_of(_directory(config), member, key_id)
     if since is not None:
         start = moment(since, SystemClock().now())
     elif (told := compromised_since(key)) is not None:
@@ -140,6 +143,14 @@ def doubt(folder: Path, member: str, key_id: str, since: str | None, as_json: bo
     reached = len({name for each in found for name in each.members})
     say(f"{len(found):,} statements in doubt since {time_to_json(start)}, delivered to {reached:,} members")
     return Exit.HELD
+
+
+def _directory(config: HubConfig) -> Directory:
+    """Return the newest directory, also one that nobody vouches for any more: the log is as old as it is."""
+    path = config.path(config.directory)
+    if is_signed(path):
+        return load_newest(Layout(path), trusted_root(path)).version.directory
+    return directory_of(config).load()
 
 
 def _key_of(directory: Directory, member: str, named: str) -> MemberKey:
