@@ -65,14 +65,14 @@ class Patience:
         while True:
             try:
                 progressed = await step()
+                failures, idle = 0, 0 if progressed else idle + 1
+                # Looking whether there is work may fail like the work itself.
+                if not progressed:
+                    await self.idle(idle, wake)
             except passing as error:
                 failures += 1
                 failed(error, failures)
                 await self.after_failure(failures)
-            else:
-                failures, idle = 0, 0 if progressed else idle + 1
-                if not progressed:
-                    await self.idle(idle, wake)
 
     async def after_failure(self, failures: int) -> None:
         """Wait after so many failures in a row."""

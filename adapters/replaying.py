@@ -13,10 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from adapters.member_folder import open_folder
 from adapters.store import Store
+from adapters.stored import stored_reference
 from broker.core.agreements import Reference
 from broker.core.dry_run import Outcome, Past, Replay
 from broker.core.index import Index
@@ -142,5 +141,5 @@ def _before(store: Store, statement: bytes, period: Period) -> Reference | None:
     row = store.row("SELECT value FROM refs WHERE statement = ?", statement)
     if row is None:
         return None
-    reference = msgspec.json.decode(row[0], type=Reference)
+    reference = stored_reference(row[0])
     return reference if reference.decided_at < period.since else None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -22,8 +23,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-from adapters.tables import FORMAT, STEPS
-from broker.core.errors import BadConfiguration, Unavailable
+from adapters.tables import FORMAT, STEPS, kind_of_fact
+from broker.core.errors import BadConfiguration, StoreDamaged, Unavailable
 
 APPLICATION = 0x48414C4E
 """SQLite's application id of our files: `HALN`."""
@@ -36,6 +37,11 @@ pages all over the indexes; the more rows share a move, the fewer pages are writ
 CACHE_KIB = 16 << 10
 """What does not fit is written before its transaction ends, perhaps several times."""
 MAX_ALARMS = 1000
+
+
+_NO_TEXT = re.compile(r"Could not decode to UTF-8 column '(\w+)'")
+_RULE = re.compile(r"((?!INTEGER|REAL|TEXT|BLOB|ANY)\w+\.\w+)")
+"""What SQLite and Python say of a value; the rest of what they say may quote data."""
 
 
 class StoreUnavailable(Unavailable):
@@ -204,8 +210,11 @@ class Store:
 
     def rows(self, sql: str, *values: object) -> list[Row]:
         """Return the rows of a query."""
-        with refusals("not read"):
-            return self._connection.execute(sql, values).fetchall()
+        try:
+            with refusals("not read"):
+                return self._connection.execute(sql, values).fetchall()
+        except UnicodeDecodeError:
+            raise StoreDamaged("text that is none", field="a text of the store") from None
 
     def row(self, sql: str, *values: object) -> Row | None:
         """Return the first row of a query, or None."""
@@ -234,9 +243,16 @@ class Store:
     # --- facts and alarms: what both halves, the health page and `doctor` share ----------------
 
     def fact(self, name: str) -> Any:
-        """Return a remembered value, or None."""
+        """Return a remembered value, or None.
+
+        Raises:
+            StoreDamaged: It is of another kind than the node remembers under this name.
+        """
         row = self.row("SELECT value FROM facts WHERE name = ?", name)
-        return row[0] if row else None
+        value = row[0] if row else None
+        if value is not None and not isinstance(value, kind_of_fact(name)):
+            raise StoreDamaged(f"another kind of value than {name} has", field="facts.value")
+        return value
 
     def remember(self, **facts: object) -> None:
         """Remember values under their names."""
@@ -294,7 +310,18 @@ def refusals(what: str, name: str | None = None) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
+        column = _NO_TEXT.match(str(error))
+        if column is not None:
+            raise StoreDamaged("text that is none", field=f"column {column[1]}") from None
         raise StoreUnavailable(f"{what}: {error.sqlite_errorname}", field=name) from None
+    except sqlite3.IntegrityError as error:
+        # What is written keeps the rules, so what stands there already does not.
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CONSTRAINT:
+            raise
+        column = _RULE.search(str(error))
+        raise StoreDamaged(
+            "a value breaks a rule of its table", field=None if column is None else column[1]
+        ) from None
     except sqlite3.DatabaseError as error:
         match error.sqlite_errorcode & 0xFF:
             case sqlite3.SQLITE_NOTADB:

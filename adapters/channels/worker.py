@@ -29,7 +29,7 @@ from adapters.channels.places import Offer, Place, Places
 from adapters.channels.terms import Terms
 from adapters.equipment import Equipment
 from adapters.receiving.opening import Opening
-from broker.core.errors import HalongError, Refused, Unavailable
+from broker.core.errors import HalongError, Refused, StoreDamaged, Unavailable
 from broker.core.model import Status
 from broker.telemetry import logger_of
 
@@ -75,11 +75,13 @@ class Worker:
         """Work for ever; whatever fails is tried again, later and later."""
         try:
             # The store or a directory version may be out of reach: not the channel's fault.
-            await self._patience.keep_on(self.step, self._has_work, self._waits, (Unavailable,))
+            await self._patience.keep_on(self.step, self._has_work, self._waits, (Unavailable, StoreDamaged))
         finally:
             await self._close()
 
     def _waits(self, error: HalongError, _failures: int) -> None:
+        if isinstance(error, StoreDamaged):
+            self._alarms.sound("store.damaged", error.code, error.field or "")
         log_line.warning("channel.waits", channel=self.name, code=error.code, field=error.field)
 
     def _has_work(self) -> bool:
@@ -144,7 +146,8 @@ class Worker:
             await self._hand_over(place, opened)
             return True
         assert unopened is not None
-        if isinstance(unopened, Unavailable):
+        # Of a store with values that nobody wrote nothing goes on; others of them may look right.
+        if isinstance(unopened, Unavailable | StoreDamaged):
             raise unopened
         # What the store holds is no longer what was checked: no channel gets it.
         self._alarms.sound("delivery.changed", unopened.code, offers[0].delivery.hex())

@@ -20,6 +20,7 @@ from adapters.receiving.incoming import Incoming
 from adapters.sending.draft import Draft
 from adapters.sending.outgoing import Outgoing
 from adapters.store import Store
+from adapters.stored import stored_record
 from broker.core.catalogue import Catalogue
 from broker.core.errors import BadHeader
 from broker.core.index import Index
@@ -157,7 +158,7 @@ def queue_answer(store: Store, made: Answer, *, now: int, again: bool = False) -
 
 def _header_of(store: Store, shared: Shared) -> Header:
     row = store.row("SELECT record FROM deliveries WHERE id = ?", shared.delivery)
-    envelope = None if row is None else decode(Delivery, row[0]).envelope
+    envelope = None if row is None else stored_record(Delivery, row[0], "deliveries.record").envelope
     if envelope is None:
         raise BadHeader("its content is not here any more", field="reference")
     return decode(Header, envelope.header)

@@ -13,7 +13,7 @@ from adapters.equipment import Equipment
 from adapters.feedback.counts import DAY_MS
 from adapters.feedback.view import AT_ONCE, FeedbackView
 from adapters.store import StoreUnavailable
-from broker.core.errors import HalongError
+from broker.core.errors import HalongError, StoreDamaged
 from broker.telemetry import logger_of
 
 SOON_DAYS = 1.0
@@ -35,11 +35,13 @@ class Reminders:
         self._view = FeedbackView(equipment.store, equipment.identity.member, equipment.catalogue)
         self._clock = equipment.clock
         self._patience = equipment.patience
+        self._alarms = equipment.alarms
         self._soon_ms = round(days * DAY_MS)
 
     async def run(self) -> None:
         """Work for ever; whatever fails is tried again, later and later."""
-        await self._patience.keep_on(self._step_in_turn, lambda: False, self._failed, (StoreUnavailable,))
+        passing = (StoreUnavailable, StoreDamaged)
+        await self._patience.keep_on(self._step_in_turn, lambda: False, self._failed, passing)
 
     async def _step_in_turn(self) -> bool:
         # Reading on holds nobody up: others get their turn before every step.
@@ -47,6 +49,8 @@ class Reminders:
         return self.step()
 
     def _failed(self, error: HalongError, failures: int) -> None:
+        if isinstance(error, StoreDamaged):
+            self._alarms.sound("store.damaged", error.code, error.field or "")
         log_line.warning("feedback.waits", code=error.code, attempt=failures)
 
     def step(self) -> bool:

@@ -18,7 +18,7 @@ import msgspec
 
 from adapters.sending.draft import Draft
 from adapters.store import Store
-from broker.core.agreements import Reference
+from adapters.stored import stored, stored_record, stored_reference
 from broker.core.catalogue import Catalogue
 from broker.core.errors import Refused
 from broker.core.model import (
@@ -110,7 +110,9 @@ class FeedbackView:
             unread = self._store.rows("SELECT id, kind, key FROM unread ORDER BY id LIMIT ?", limit)
             self._written = done = 0
             for id_, kind, key in unread:
-                self._readers[kind](key)
+                with stored("unread.kind"):
+                    reader = self._readers[kind]
+                reader(key)
                 done = id_
                 if self._written >= MOST_ROWS:
                     break
@@ -127,10 +129,11 @@ class FeedbackView:
         if row is None or row[2] == "quarantined":
             return
         id_, record, _ = row
-        delivery = decode(Delivery, record)
+        delivery = stored_record(Delivery, record, "deliveries.record")
         if delivery.envelope is None:
             return
-        head, header = decode(DeliveryHead, delivery.head), decode(Header, delivery.envelope.header)
+        with stored("deliveries.record"):
+            head, header = decode(DeliveryHead, delivery.head), decode(Header, delivery.envelope.header)
         if header.notice_type == FEEDBACK:
             for statement in header.references:
                 outcome = self._outcome(delivery.envelope, header)
@@ -150,10 +153,12 @@ class FeedbackView:
         )
         if row is None or row[1] is None:
             return
-        header, decision = decode(Header, decode(Envelope, row[0]).header), decode(Decision, row[1])
+        with stored("statements.envelope"):
+            header = decode(Header, decode(Envelope, row[0]).header)
+        decision = stored_record(Decision, row[1], "statements.decision")
         if header.notice_type == FEEDBACK:
             return
-        agreed = {} if row[2] is None else msgspec.json.decode(row[2], type=Reference).shares
+        agreed = {} if row[2] is None else stored_reference(row[2]).shares
         for share in decision.shares:
             known = agreed.get(share.member)
             due = header.feedback_due if known is None else known.obligations.feedback_due
@@ -314,7 +319,11 @@ def _shared(
     status: int, agreements: str, given_at: int, due_at: int | None, answered_at: int | None,
     outcome: str | None,
 ) -> Shared:  # fmt: skip
+    with stored("shared.status"):
+        kind = Status(status)
+    with stored("shared.agreements"):
+        under = tuple(msgspec.json.decode(agreements, type=list[str]))
     return Shared(
-        statement, receiver, originator, delivery, reference, notice_type, Status(status),
-        tuple(msgspec.json.decode(agreements, type=list[str])), given_at, due_at, answered_at, outcome,
+        statement, receiver, originator, delivery, reference, notice_type, kind, under, given_at, due_at,
+        answered_at, outcome,
     )  # fmt: skip

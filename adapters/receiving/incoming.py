@@ -17,11 +17,13 @@ from dataclasses import dataclass
 import msgspec
 
 from adapters.store import Store
+from adapters.stored import damaged, stored, stored_reference
 from broker.core.agreements import Reference
 from broker.core.model import Event, Header, Status
 from broker.core.note import TreeHead
 
 KEPT_CHECKPOINTS = 1000
+ID_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +257,7 @@ class Incoming:
         for statement in header.references:
             row = self._store.row("SELECT value FROM refs WHERE statement = ?", statement)
             if row is not None:
-                reference = msgspec.json.decode(row[0], type=Reference)
+                reference = stored_reference(row[0])
                 if reference.decided_at <= at:
                     found[statement] = reference
         return found
@@ -281,9 +283,13 @@ class Incoming:
             " ORDER BY r.id LIMIT ?",
             limit,
         )
-        return [
-            Owed(id_, delivery, Event(event), channel, code) for id_, delivery, event, channel, code in rows
-        ]
+        if any(len(row[1]) != ID_BYTES for row in rows):
+            raise damaged("receipts.delivery")
+        with stored("receipts.event"):
+            return [
+                Owed(id_, delivery, Event(event), channel, code)
+                for id_, delivery, event, channel, code in rows
+            ]
 
     def sign(self, owed: Iterable[Owed], signed: bytes) -> None:
         """Keep a signed receipt, before it is sent."""

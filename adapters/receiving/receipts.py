@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from adapters.equipment import Equipment
-from adapters.sending.outgoing import SEND_AGAIN, SIGN_AGAIN, code_to_keep
+from adapters.sending.statement import SEND_AGAIN, SIGN_AGAIN, code_to_keep
 from broker.core.errors import Refused, TooMany, Unavailable
 from broker.core.keys import new_salt
 from broker.core.limits import MOST_RECEIPT_DELIVERIES

@@ -34,6 +34,7 @@ from broker.core.errors import (
     HalongError,
     NotAgreed,
     Refused,
+    StoreDamaged,
     TooMany,
     Unavailable,
     Untimely,
@@ -202,6 +203,9 @@ class Runner:
         try:
             self._directories.check_current(proven.head.directory, proven.head.decided_at)
             checked = check_delivery(proven, self._member, index.directory, self._catalogue, references)
+        except StoreDamaged:
+            # Not the delivery's fault: it waits for a store that is whole.
+            raise
         except Refused as error:
             return self._quarantine(proven, error)
         taken = self._taken(checked)

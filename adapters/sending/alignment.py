@@ -7,8 +7,8 @@ before it signs anything after a start, and again whenever the dispatcher refuse
 from __future__ import annotations
 
 from adapters.equipment import Equipment
-from adapters.sending.outgoing import Statement
 from adapters.sending.recovery import Recovery
+from adapters.sending.statement import Statement
 from broker.core.errors import Unavailable
 from broker.core.model import Region
 from broker.core.wire import StreamPosition

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
+from adapters.stored import stored
 from broker.core.avro_types import Mismatch
 from broker.core.catalogue import Catalogue, NoticeType
 from broker.core.errors import BadHeader, BadSlot
@@ -110,10 +111,15 @@ class Draft:
 
     @classmethod
     def from_stored(cls, data: bytes) -> Self:
-        """Return the draft that `to_json` wrote."""
-        obj = msgspec.json.decode(data)
-        source = obj.pop("source")
-        return cls._read(obj, None, None, source)
+        """Return the draft that `to_json` wrote.
+
+        Raises:
+            StoreDamaged: It is none.
+        """
+        with stored("drafts.draft"):
+            obj = msgspec.json.decode(data)
+            source = obj.pop("source")
+            return cls._read(obj, None, None, source)
 
     @classmethod
     def _read(

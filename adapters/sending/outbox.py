@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from adapters.equipment import Equipment
 from adapters.hub import plain
 from adapters.sending.alignment import Alignment
-from adapters.sending.outgoing import RENUMBER, SEND_AGAIN, SIGN_AGAIN, Statement, code_to_keep, fitting
 from adapters.sending.proving import Proving
 from adapters.sending.recovery import Recovery
 from adapters.sending.signing import AT_ONCE, Signing
-from broker.core.errors import Refused, TooMany, Unavailable
+from adapters.sending.statement import RENUMBER, SEND_AGAIN, SIGN_AGAIN, Statement, code_to_keep, fitting
+from broker.core.errors import Refused, StoreDamaged, TooMany, Unavailable
 from broker.core.model import Region
 from broker.core.wire import Outcome
 from broker.telemetry import logger_of
@@ -93,6 +93,8 @@ class Outbox:
                 await self._alignment.ensure(region)
                 while most > 0 and (signed := await self._signing.sign(region)):
                     most -= len(signed)
+            except StoreDamaged:
+                raise
             except (Unavailable, Refused):
                 out_of_step.append(region)
         return out_of_step

@@ -12,63 +12,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from adapters.sending.draft import Draft
 from adapters.sending.salts import ensure_key
+from adapters.sending.statement import Queued, Statement, Stream, read_queued, read_region, read_statement
 from adapters.store import Store
-from broker.core.errors import error_of
 from broker.core.model import Region
 
 FIRST_STREAM = "main"
-
-RENUMBER = frozenset({"equivocation", "stale", "out-of-order", "not-attempted"})
-"""The statement cannot be admitted; what it says can, under another number."""
-
-SIGN_AGAIN = frozenset({"unknown-key", "bad-signature", "not-yours"})
-"""The hub does not know our key, or knows another: ours to mend, not the notice's fault."""
-
-SEND_AGAIN = frozenset({"not-yet-valid", "not-member", "too-many", "unavailable"})
-"""The same bytes may pass later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """A draft in the queue, and how far it has come."""
-
-    id: int
-    draft: Draft
-    queued_at: int
-    state: str
-    code: str | None
-    field: str | None
-    statement: bytes | None
-    reference: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """The stream that the node writes in a region; `reserved` is the highest number ever given out."""
-
-    region: Region
-    name: str
-    reserved: int
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A signed statement; `key` is the id of the key that signed it."""
-
-    id: bytes
-    draft: int
-    region: Region
-    stream: str
-    sequence: int
-    previous: bytes | None
-    envelope: bytes
-    key: bytes
-    state: str
-    changed_at: int
 
 
 class Outgoing:
@@ -119,13 +70,7 @@ class Outgoing:
             " WHERE d.id > ? AND (? IS NULL OR d.state = ?) GROUP BY d.id ORDER BY d.id LIMIT ?",
             after, state, state, limit,
         )  # fmt: skip
-        return [
-            Queued(
-                id_, Draft.from_stored(draft), queued_at, state_, code, field, statement,
-                None if statement is None else f"{Region(region).slug}/{stream}/{sequence}",
-            )
-            for id_, draft, queued_at, state_, code, field, statement, region, stream, sequence in rows
-        ]  # fmt: skip
+        return [read_queued(*row) for row in rows]
 
     def counts(self) -> dict[str, int]:
         """Return how many drafts are in each state."""
@@ -139,7 +84,7 @@ class Outgoing:
             "SELECT DISTINCT region FROM drafts"
             " WHERE state IN ('waiting', 'signed', 'accepted', 'admitted') ORDER BY region"
         )
-        return [Region(region) for (region,) in rows]
+        return [read_region(region, "drafts.region") for (region,) in rows]
 
     def waiting(self, region: Region, limit: int) -> list[Queued]:
         """Return the drafts that are to be signed next."""
@@ -229,7 +174,7 @@ class Outgoing:
     def find(self, statement: bytes) -> Statement | None:
         """Return a statement that this node signed."""
         row = self._store.row("SELECT * FROM said WHERE id = ?", statement)
-        return None if row is None else _statement(*row)
+        return None if row is None else read_statement(*row)
 
     def tip(self, stream: Stream) -> bytes | None:
         """Return what the next statement of the stream follows."""
@@ -265,7 +210,7 @@ class Outgoing:
             " ORDER BY sequence LIMIT ?",
             int(region), stream.name, limit,
         )  # fmt: skip
-        return [_statement(*row) for row in rows]
+        return [read_statement(*row) for row in rows]
 
     def unproven(self, region: Region, limit: int, *, after: int = 0) -> list[Statement]:
         """Return what the hub holds and has not proven yet, oldest draft first."""
@@ -273,7 +218,7 @@ class Outgoing:
             "SELECT * FROM unproven WHERE region = ? AND draft > ? ORDER BY draft LIMIT ?",
             int(region), after, limit,
         )  # fmt: skip
-        return [_statement(*row) for row in rows]
+        return [read_statement(*row) for row in rows]
 
     def count_unproven(self, region: Region) -> int:
         """Return how many statements the hub holds and has not proven yet."""
@@ -373,27 +318,3 @@ class Outgoing:
             self._store.run(
                 "UPDATE drafts SET state = 'waiting' WHERE id = ? AND state IN ('signed', 'accepted')", draft
             )
-
-
-def _statement(
-    id_: bytes, draft: int, region: int, stream: str, sequence: int, previous: bytes | None, envelope: bytes,
-    key: bytes, state: str, changed_at: int,
-) -> Statement:  # fmt: skip
-    return Statement(id_, draft, Region(region), stream, sequence, previous, envelope, key, state, changed_at)
-
-
-def fitting(statements: Iterable[Statement], most_bytes: int) -> list[Statement]:
-    """Return the first whose envelopes fit together, at least one; the others go the next time."""
-    size = 0
-    found: list[Statement] = []
-    for each in statements:
-        size += len(each.envelope)
-        if found and size > most_bytes:
-            break
-        found.append(each)
-    return found
-
-
-def code_to_keep(code: str) -> str:
-    """Return a code as it may be kept and shown: a hub could answer anything."""
-    return code if error_of(code) is not None else "refused"

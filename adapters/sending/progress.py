@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from adapters.equipment import Equipment
-from adapters.sending.outgoing import Queued
+from adapters.sending.statement import Queued
 from adapters.store import Store
+from adapters.stored import stored_record
 from broker.core.errors import Refused, Unavailable
 from broker.core.model import Decision
-from broker.core.records import decode
 from broker.core.wire import StatementStatus
 from broker.telemetry import logger_of
 
@@ -165,7 +165,11 @@ class Watching:
 
     def _receivers(self, statement: bytes | None) -> int:
         row = self._store.row("SELECT decision FROM statements WHERE id = ?", statement)
-        return 0 if row is None or row[0] is None else len(decode(Decision, row[0]).shares)
+        return (
+            0
+            if row is None or row[0] is None
+            else len(stored_record(Decision, row[0], "statements.decision").shares)
+        )
 
 
 class Following:

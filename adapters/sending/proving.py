@@ -15,11 +15,11 @@ from adapters.equipment import Equipment
 from adapters.receiving.checks import Confirmed, check_checkpoint, check_statement, compare_decision
 from adapters.receiving.times import check_when_decided
 from adapters.sending.alignment import Alignment
-from adapters.sending.outgoing import RENUMBER, SIGN_AGAIN, Statement, code_to_keep
+from adapters.sending.statement import RENUMBER, SIGN_AGAIN, Statement, code_to_keep
+from adapters.stored import stored_record
 from broker.core.errors import BadProof, NotCanonical, Unavailable, UnfitDirectory, Untimely
 from broker.core.model import Envelope, Header, Region
 from broker.core.note import TreeHead
-from broker.core.records import decode
 from broker.core.wire import StatementStatus
 from broker.telemetry import logger_of
 
@@ -135,7 +135,7 @@ class Proving:
             tree = next((each.tree for each in proofs if each.note == status.checkpoint), None)
             if tree is None:
                 tree = check_checkpoint(status.checkpoint, self._log_key, last, self._incoming.root_at)
-            envelope = decode(Envelope, statement.envelope)
+            envelope = stored_record(Envelope, statement.envelope, "statements.envelope")
             decision = check_statement(status, envelope, statement.key, tree)
             check_when_decided(status, decision, tree, self._log_key, self._incoming)
             index = await self._directories.at(decision.directory)
@@ -146,7 +146,7 @@ class Proving:
         except DirectoryUnknown as error:
             self._alarms.sound("directory.unknown", error.code, error.field or "")
             return Became.STUCK
-        header = decode(Header, envelope.header)
+        header = stored_record(Header, envelope.header, "statements.envelope")
         # What came just before is not in the store yet.
         references = self._incoming.known_references(header, decision.decided_at) | {
             each.confirmed.learned.statement: each.confirmed.learned

@@ -12,8 +12,8 @@ from __future__ import annotations
 from adapters.equipment import Equipment
 from adapters.receiving.checks import check_checkpoint, check_statement
 from adapters.receiving.times import check_when_decided
-from adapters.sending.outgoing import Statement
 from adapters.sending.signing import Signing
+from adapters.sending.statement import Statement
 from broker.core.errors import BadProof, NotCanonical, Untimely
 from broker.core.model import Envelope, Region
 from broker.core.records import decode

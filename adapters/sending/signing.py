@@ -13,9 +13,9 @@ from functools import partial
 
 from adapters.equipment import Equipment
 from adapters.sending.compose import Composed, compose
-from adapters.sending.outgoing import SEND_AGAIN, Queued, Statement, Stream
 from adapters.sending.salts import Salts
-from broker.core.errors import Refused
+from adapters.sending.statement import SEND_AGAIN, Queued, Statement, Stream
+from broker.core.errors import Refused, StoreDamaged
 from broker.core.limits import MOST_BATCH
 from broker.core.model import Envelope, Header, Region
 from broker.core.records import encode, statement_id
@@ -141,6 +141,9 @@ class Signing:
                     now=now,
                     salt=self._salts.of(queued.id),
                 )
+            except StoreDamaged:
+                # Not the notice's fault: it waits for a store that is whole.
+                raise
             except Refused as error:
                 if error.code in SEND_AGAIN:
                     self._alarms.sound("outbox.blocked", error.code, error.field or "")

@@ -21,7 +21,7 @@ from time import monotonic
 import msgspec
 
 from adapters.hub import DirectoryHub, Hub
-from adapters.sending.outgoing import SEND_AGAIN, code_to_keep
+from adapters.sending.statement import SEND_AGAIN, code_to_keep
 from adapters.stick.file import (
     Asked,
     Content,

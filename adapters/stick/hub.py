@@ -14,6 +14,7 @@ import msgspec
 
 from adapters.stick.file import Content, Fed, Listed, Settled, Stood, Taken, Told
 from adapters.store import Store
+from adapters.stored import stored
 from broker.core.errors import BadStick, Refused, Unavailable, error_of
 from broker.core.model import Envelope, Region
 from broker.core.records import decode, statement_id
@@ -119,7 +120,8 @@ class StickHub:
         told: bytes | None = self._store.fact(f"{STREAM_FACT}{region.slug}/{stream}")
         if told is None:
             raise NotOnStick("the hub must first tell where the stream stands", field="stream")
-        return msgspec.json.decode(told, type=StreamPosition)
+        with stored("facts.value"):
+            return msgspec.json.decode(told, type=StreamPosition)
 
     async def feed(self, after: int, limit: int, wait: float) -> Feed:  # noqa: ARG002 - nothing to wait for
         """Return what of the line that was heard last comes after a place."""

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from adapters.node import Node
 from adapters.receiving.incoming import Incoming
-from adapters.sending.outgoing import Outgoing, Statement, fitting
+from adapters.sending.outgoing import Outgoing
+from adapters.sending.statement import Statement, fitting
 from adapters.stick.file import (
     Asked,
     Fed,

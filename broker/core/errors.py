@@ -332,6 +332,12 @@ class KeyLocked(Unavailable):
     code = "key-locked"
 
 
+class StoreDamaged(BadConfiguration):
+    """A node's store holds a value that the node did not write; the message names table and column."""
+
+    code = "store-damaged"
+
+
 # --- sticks ---------------------------------------------------------------------------------------
 
 

@@ -67,7 +67,22 @@ async def a_notice_to_a_member_without_an_agreement(folder: Path) -> str | None:
     return await queued(folder, {"addressees": ["nl"]})
 
 
+async def a_store_in_which_somebody_wrote(folder: Path) -> str | None:
+    async with World(folder, "vn", "jp") as world:
+        world.agree("vn", "jp")
+        node = TestNode(world, "vn", folder)
+        node.enqueue()
+        with node.store.write():
+            node.store.run("UPDATE drafts SET region = 99")
+        try:
+            await node.node.outbox.step()
+        except Refused as error:
+            return error.code
+        return None
+
+
 ROWS = (
+    Row("a value in the store that the node did not write", "store-damaged", a_store_in_which_somebody_wrote),
     Row("a key under which everything verifies", "weak-key", a_key_of_small_order),
     Row("an agreement slipped in under another's name", "bad-configuration", an_agreement_nobody_signed_for),
     Row(

@@ -14,10 +14,11 @@ from threading import Barrier
 import pytest
 
 from adapters.sending.draft import Draft
-from adapters.sending.outgoing import Outgoing, Statement, Stream
+from adapters.sending.outgoing import Outgoing
+from adapters.sending.statement import Statement, Stream
 from adapters.store import APPLICATION, MAX_ALARMS, Store, StoreUnavailable
 from adapters.tables import FORMAT, STEPS
-from broker.core.errors import BadConfiguration
+from broker.core.errors import BadConfiguration, StoreDamaged
 from broker.core.model import Region, Tlp
 
 REGION = Region.ASIA_PACIFIC
@@ -269,7 +270,7 @@ def test_a_number_is_given_out_once_also_after_a_crash(path: Path) -> None:
 def test_a_second_statement_under_one_number_cannot_be_kept(outgoing: Outgoing) -> None:
     (first,) = signed(outgoing, 1)
     twin = Statement(b"t" * 32, first.draft, REGION, "main", 1, None, b"e", b"k", "signed", AT)
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(StoreDamaged):
         outgoing.keep([twin])
     assert outgoing.find(twin.id) is None
 
