@@ -34,7 +34,7 @@ from broker.core.errors import (
 )
 from broker.core.limits import MOST_REQUEST_STATEMENTS
 from broker.core.model import Region
-from broker.core.note import MAX_NOTE_BYTES
+from broker.core.note import MOST_NOTE_BYTES
 from broker.core.wire import (
     NOT_HERE,
     Consistency,
@@ -58,9 +58,9 @@ T = TypeVar("T")
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-MAX_RETRY_AFTER_SECONDS = 60.0
-MAX_SIZE_DIGITS = 12
+MOST_ANSWER_BYTES = 64 * 1024 * 1024
+MOST_RETRY_AFTER_SECONDS = 60.0
+MOST_SIZE_DIGITS = 12
 OUR_FAULT = (404, 400, 403, 413)
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -166,7 +166,7 @@ class HttpHub:
     async def receipts(self, receipts: Sequence[bytes]) -> None:
         """Hand over encoded signed receipts."""
         await self._bytes(
-            "POST", "/v1/receipts", msgspec.json.encode(Receipts(list(receipts))), limit=MAX_NOTE_BYTES
+            "POST", "/v1/receipts", msgspec.json.encode(Receipts(list(receipts))), limit=MOST_NOTE_BYTES
         )
 
     async def consistency(self, old: int, new: int) -> list[bytes]:
@@ -184,13 +184,13 @@ class HttpHub:
     async def checkpoint(self) -> bytes | None:
         """Return the latest checkpoint, or None before the first."""
         try:
-            return await self._bytes("GET", "/v1/checkpoint", limit=MAX_NOTE_BYTES)
+            return await self._bytes("GET", "/v1/checkpoint", limit=MOST_NOTE_BYTES)
         except NotThere:
             return None
 
     async def directory_timestamp(self) -> bytes:
         """Return the timestamp of the signed directory as it is now."""
-        return await self._bytes("GET", "/v1/directory/timestamp", limit=MAX_NOTE_BYTES)
+        return await self._bytes("GET", "/v1/directory/timestamp", limit=MOST_NOTE_BYTES)
 
     async def directory(self, known: bytes) -> DirectoryFiles:
         """Return the newest version, without what the known one has."""
@@ -206,13 +206,13 @@ class HttpHub:
 
     async def change_directory(self, change: bytes) -> bytes:
         """Hand over a signed change of the member's own role; return the version that has it."""
-        answer = await self._bytes("POST", "/v1/directory", change, limit=MAX_NOTE_BYTES)
+        answer = await self._bytes("POST", "/v1/directory", change, limit=MOST_NOTE_BYTES)
         return bytes.fromhex(self._read(answer, "/v1/directory", DirectoryTaken).version)
 
     def _see(self, note: bytes | None) -> None:
         """Take note of the size that a checkpoint names; whether it is right is judged by whoever asked."""
-        size = b"" if note is None else note[:MAX_NOTE_BYTES].partition(b"\n")[2].partition(b"\n")[0]
-        if size.isdigit() and len(size) <= MAX_SIZE_DIGITS:
+        size = b"" if note is None else note[:MOST_NOTE_BYTES].partition(b"\n")[2].partition(b"\n")[0]
+        if size.isdigit() and len(size) <= MOST_SIZE_DIGITS:
             self._seen = max(self._seen, int(size))
 
     async def _ask(
@@ -225,7 +225,7 @@ class HttpHub:
         patience: float = 0.0,
     ) -> T:
         data = None if body is None else msgspec.json.encode(body)
-        answer = await self._bytes(method, path, data, patience=patience, limit=MAX_ANSWER_BYTES)
+        answer = await self._bytes(method, path, data, patience=patience, limit=MOST_ANSWER_BYTES)
         return self._read(answer, path, shape)
 
     @staticmethod
@@ -350,4 +350,4 @@ def _retry_after(response: aiohttp.ClientResponse) -> float:
         seconds = float(response.headers.get("Retry-After", "1"))
     except ValueError:
         seconds = 1.0
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
+    return min(max(seconds, 0.0), MOST_RETRY_AFTER_SECONDS)

@@ -36,7 +36,7 @@ CHECKPOINT_PAGES = 8_000
 pages all over the indexes; the more rows share a move, the fewer pages are written again."""
 CACHE_KIB = 16 << 10
 """What does not fit is written before its transaction ends, perhaps several times."""
-MAX_ALARMS = 1000
+MOST_ALARMS = 1000
 
 
 _NO_TEXT = re.compile(r"Could not decode to UTF-8 column '(\w+)'")
@@ -275,7 +275,7 @@ class Store:
                     "INSERT INTO alarms (at, last_at, event, code, subject) VALUES (?, ?, ?, ?, ?)",
                     at, at, event, code, subject,
                 )  # fmt: skip
-                self.run("DELETE FROM alarms WHERE id <= (SELECT max(id) - ? FROM alarms)", MAX_ALARMS)
+                self.run("DELETE FROM alarms WHERE id <= (SELECT max(id) - ? FROM alarms)", MOST_ALARMS)
         return not again
 
 

@@ -101,12 +101,12 @@ def join(
     from adapters.commands.joined import Wishes, join_by_invitation, join_by_welcome
     from adapters.joining import Places
     from broker.directory.admission import kind_of_file
-    from broker.directory.joining import MAX_BYTES
+    from broker.directory.joining import MOST_BYTES
     from broker.files import read_sent
     from broker.keyring import KeyPlace
     from broker.passphrases import asker
 
-    data = read_sent(file, MAX_BYTES)
+    data = read_sent(file, MOST_BYTES)
     match kind_of_file(data):
         case "invitation/1":
             places = Places(KeyPlace(sign_key), KeyPlace(directory_key), KeyPlace(spare_key))

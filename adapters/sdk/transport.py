@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
-MAX_ANSWER_BYTES = 64 << 20
+MOST_ANSWER_BYTES = 64 << 20
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Query = Mapping[str, str | int | float | list[str]]
@@ -113,7 +113,7 @@ class Transport:
                 answer = bytearray()
                 async for part in response.content.iter_any():
                     answer += part
-                    if len(answer) > MAX_ANSWER_BYTES:
+                    if len(answer) > MOST_ANSWER_BYTES:
                         raise Unavailable("the answer is too large; ask for less")
                 if response.status >= 300:
                     raise _error(response.status, bytes(answer))

@@ -26,8 +26,8 @@ from broker.core.model import Region
 from broker.core.wire import Outcome
 from broker.telemetry import logger_of
 
-MAX_REQUEST_BYTES = 8 * 1024 * 1024
-MAX_UNPROVEN = 4096
+MOST_REQUEST_BYTES = 8 * 1024 * 1024
+MOST_UNPROVEN = 4096
 
 log_line = logger_of("outbox")
 
@@ -119,10 +119,10 @@ class Outbox:
         await self._alignment.ensure(region)
         signed = self._outgoing.unsent(region, AT_ONCE)
         if not signed:
-            if self._outgoing.count_unproven(region) >= MAX_UNPROVEN:
+            if self._outgoing.count_unproven(region) >= MOST_UNPROVEN:
                 return False
             signed = await self._signing.sign(region)
-        request = fitting(signed, MAX_REQUEST_BYTES)
+        request = fitting(signed, MOST_REQUEST_BYTES)
         if not request:
             return False
         answer = await self._hub.publish([each.envelope for each in request])

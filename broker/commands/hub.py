@@ -111,11 +111,11 @@ def admit(request: Path, folder: Path, output: Path | None, yes: bool, as_json: 
     """
     from broker.commands import hub_folder
     from broker.configuration import load_hub_config
-    from broker.directory.joining import MAX_BYTES, fingerprint, read_join_request, write_welcome
+    from broker.directory.joining import MOST_BYTES, fingerprint, read_join_request, write_welcome
     from broker.files import read_sent, write_whole
 
     config = load_hub_config(folder)
-    data = read_sent(request, MAX_BYTES)
+    data = read_sent(request, MOST_BYTES)
     applicant = read_join_request(data, config.network)
     member = applicant.member
     note(f"{style(member.id, bold=True)} asks to join {config.network}")
@@ -218,10 +218,10 @@ def agree(agreement: Path, folder: Path, parties: tuple[str, ...], yes: bool, as
     """
     from broker.commands import hub_folder
     from broker.core.agreements import parse_agreement, warnings_of
-    from broker.core.strict_toml import MAX_FILE_BYTES
+    from broker.core.strict_toml import MOST_FILE_BYTES
     from broker.files import read_sent
 
-    text = read_sent(agreement, MAX_FILE_BYTES)
+    text = read_sent(agreement, MOST_FILE_BYTES)
     parsed = parse_agreement(text, str(agreement))
     acceding = hub_folder.parties_of(folder, parsed, parties)
     if not acceding:

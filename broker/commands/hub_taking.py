@@ -56,14 +56,14 @@ def take(files: Sequence[Path], folder: Path, passphrase_fd: int | None, yes: bo
     from broker.core.errors import BadConfiguration
     from broker.directory.admission import kind_of_file, read_join_request
     from broker.directory.change import Change
-    from broker.directory.joining import MAX_BYTES, fingerprint
+    from broker.directory.joining import MOST_BYTES, fingerprint
     from broker.files import read_sent
 
     config, held = load_hub_config(folder), held_at(folder)
     listed = {} if held.newest is None else held.newest.version.directory.members
     changes, applicants = [], []
     for path in files:
-        data = read_sent(path, MAX_BYTES)
+        data = read_sent(path, MOST_BYTES)
         match kind_of_file(data):
             case "directory-change/1":
                 changes.append(Change.read(data))

@@ -123,14 +123,14 @@ def approve_(
     from broker.commands.secretariat import approve, load_secretariat, newest_of
     from broker.directory.admission import read_join_request
     from broker.directory.building import directory_keys
-    from broker.directory.joining import MAX_BYTES, fingerprint, grouped
+    from broker.directory.joining import MOST_BYTES, fingerprint, grouped
     from broker.files import read_sent
 
     secretariat = load_secretariat(folder)
     newest = newest_of(secretariat)
     applicants = []
     for path in requests:
-        data = read_sent(path, MAX_BYTES)
+        data = read_sent(path, MOST_BYTES)
         applicant = read_join_request(data, secretariat.network, newest.version.directory.members)
         entry, before = applicant.member, newest.version.listings.get(applicant.member.id)
         note(f"{style(entry.id, bold=True)} {_asks(applicant, before)}")

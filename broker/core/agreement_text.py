@@ -48,9 +48,9 @@ EVIDENTIARY = {name: ONWARD[name] for name in ("deny", "consent", "allow")}
 MODES = {mode.value: mode for mode in Mode}
 ON_TERMINATION = {value.value: value for value in OnTermination}
 
-MAX_VERSION = 1_000_000
-MAX_DAYS = 36_500
-MAX_FEEDBACK_HOURS = 8_760
+MOST_VERSION = 1_000_000
+MOST_DAYS = 36_500
+MOST_FEEDBACK_HOURS = 8_760
 NONCE_BYTES = 16
 
 
@@ -80,12 +80,12 @@ def problems_of(text: bytes, file: str = "agreement") -> tuple[Problem, ...]:
 def _agreement(table: Table, text: bytes) -> Agreement:
     read = table.attempt
     id_ = read(lambda: table.text("id", NAME), "")
-    version = read(lambda: table.integer("version", 1, MAX_VERSION), 1)
+    version = read(lambda: table.integer("version", 1, MOST_VERSION), 1)
     read(lambda: table.hexadecimal("nonce", NONCE_BYTES), b"")
     title = read(lambda: table.text("title"), "")
     parties = read(lambda: _parties(table), tuple[str, ...]())
     in_force_at = read(lambda: table.day("in_force_from"), 0)
-    wind_down_days = read(lambda: _integer(table, "wind_down_days", MAX_DAYS, least=0), None) or 0
+    wind_down_days = read(lambda: _integer(table, "wind_down_days", MOST_DAYS, least=0), None) or 0
     terminated_at = read(lambda: _end(table, in_force_at), None)
     agreement = Agreement(
         id=id_,
@@ -193,8 +193,8 @@ def _terms(table: Table) -> Terms:
     read = table.attempt
     onward = read(lambda: _onward(table), dict[str, Onward]())
     return Terms(
-        retention_days=read(lambda: _integer(table, "retention_days", MAX_DAYS), None),
-        feedback_hours=read(lambda: _integer(table, "feedback_hours", MAX_FEEDBACK_HOURS), None),
+        retention_days=read(lambda: _integer(table, "retention_days", MOST_DAYS), None),
+        feedback_hours=read(lambda: _integer(table, "feedback_hours", MOST_FEEDBACK_HOURS), None),
         onward_domestic=onward.get("domestic", Onward.DENY),
         onward_community=onward.get("community", Onward.DENY),
         onward_third_country=onward.get("third_country", Onward.DENY),

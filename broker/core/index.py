@@ -30,7 +30,7 @@ from broker.core.clauses import EVERY_PARTY, Agreement, Grant, Mode, Terms
 from broker.core.directory import Directory
 from broker.core.model import Act, Ground, Header, Slot, Status
 
-MAX_KEPT_PARTITIONS = 256
+MOST_KEPT_PARTITIONS = 256
 """Partitions kept for a group of grants; as many as there are kinds of notices, a handful in practice."""
 
 
@@ -225,7 +225,7 @@ class Index:
         key = tuple((number, slots) for number, _, slots, _ in applying)
         partition = group.partitions.get(key)
         if partition is None:
-            if len(group.partitions) >= MAX_KEPT_PARTITIONS:
+            if len(group.partitions) >= MOST_KEPT_PARTITIONS:
                 group.partitions.clear()
             partition = group.partitions[key] = _partition(applying)
         return partition

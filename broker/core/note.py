@@ -24,8 +24,8 @@ from broker.core.errors import BadConfiguration, BadProof, WeakKey
 from broker.core.keys import Algorithm, PublicKey, Signer, check_registrable
 from broker.core.merkle import EMPTY_ROOT, HASH_BYTES
 
-MAX_NOTE_BYTES = 256 * 1024
-MAX_SIGNATURES = 64
+MOST_NOTE_BYTES = 256 * 1024
+MOST_SIGNATURES = 64
 
 ED25519_TYPE = b"\x01"
 COSIGNATURE_TYPE = b"\x04"
@@ -197,7 +197,7 @@ def _timed(seconds: int, text: bytes) -> bytes:
 
 def _split_note(note: bytes) -> tuple[bytes, list[tuple[str, bytes, bytes]]]:
     """Return a note's text and its signature lines as (key name, key id, signature)."""
-    if len(note) > MAX_NOTE_BYTES:
+    if len(note) > MOST_NOTE_BYTES:
         raise BadProof("the checkpoint is too large", field="checkpoint")
     malformed = BadProof("the checkpoint is not a signed note", field="checkpoint")
     try:
@@ -209,7 +209,7 @@ def _split_note(note: bytes) -> tuple[bytes, list[tuple[str, bytes, bytes]]]:
     if not text or not blank or not block.endswith("\n") or _has_controls(whole.replace("\n", "")):
         raise malformed
     lines = block[:-1].split("\n")
-    if len(lines) > MAX_SIGNATURES:
+    if len(lines) > MOST_SIGNATURES:
         raise BadProof("the checkpoint has too many signatures", field="checkpoint")
     signatures = []
     for line in lines:

@@ -18,8 +18,8 @@ from typing import NamedTuple, NoReturn, TypeVar
 from broker.core.errors import BadConfiguration
 
 DAY = 86_400_000
-MAX_FILE_BYTES = 256 * 1024
-MAX_TEXT = 1_000
+MOST_FILE_BYTES = 256 * 1024
+MOST_TEXT = 1_000
 LONGEST_WORD = 60
 """Longer than this, what stands where a word should is no misspelling."""
 
@@ -74,8 +74,8 @@ class Table:
         Raises:
             BadConfiguration: The file is too large, not UTF-8 or not TOML.
         """
-        if len(text) > MAX_FILE_BYTES:
-            raise BadConfiguration(f"{file}: longer than {MAX_FILE_BYTES} bytes", field=file)
+        if len(text) > MOST_FILE_BYTES:
+            raise BadConfiguration(f"{file}: longer than {MOST_FILE_BYTES} bytes", field=file)
         try:
             return cls(tomllib.loads(text.decode()), file, problems=problems)
         except UnicodeDecodeError as error:
@@ -230,8 +230,8 @@ class Table:
             self.fail(key, "must be a text in quotes")
         if form is not None and not form.holds(value):
             self.fail(key, f"{_shown(value)} is not {form.words}")
-        if not value.strip() or len(value) > MAX_TEXT or any(map(_control, value)):
-            self.fail(key, f"must be one line of 1 to {MAX_TEXT} characters, without control characters")
+        if not value.strip() or len(value) > MOST_TEXT or any(map(_control, value)):
+            self.fail(key, f"must be one line of 1 to {MOST_TEXT} characters, without control characters")
         return value
 
     def _choice(self, key: str, value: object, choices: Mapping[str, T]) -> T:

@@ -21,7 +21,7 @@ from broker.core.keys import Signer
 from broker.directory.building import directory_keys
 from broker.directory.certificates import issued_by, read_certificate, read_request
 from broker.directory.change import Change
-from broker.directory.joining import MAX_BYTES, decoded
+from broker.directory.joining import MOST_BYTES, decoded
 from broker.directory.member_file import parse_member
 from broker.directory.roles import entry_path
 
@@ -93,7 +93,7 @@ class _Kind(msgspec.Struct, frozen=True):
 def kind_of_file(data: bytes) -> str:
     """Return what a file says that it is, such as `invitation/1`; empty for one that says nothing."""
     try:
-        return msgspec.json.decode(data[:MAX_BYTES], type=_Kind).halong
+        return msgspec.json.decode(data[:MOST_BYTES], type=_Kind).halong
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
 

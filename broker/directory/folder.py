@@ -28,7 +28,7 @@ from broker.core.agreements import Agreement, parse_agreement
 from broker.core.directory import Directory, Member
 from broker.core.errors import BadConfiguration, WeakKey
 from broker.core.note import LogKey
-from broker.core.strict_toml import MAX_FILE_BYTES, Table
+from broker.core.strict_toml import MOST_FILE_BYTES, Table
 from broker.directory.member_file import member_text, parse_member
 from broker.files import sync_folder, write_whole
 
@@ -43,7 +43,7 @@ __all__ = [
 
 NETWORK = "network.toml"
 SNAPSHOT = "snapshot.json"
-MAX_FILES = 20_000
+MOST_FILES = 20_000
 KEPT_VERSIONS = 8
 
 
@@ -167,11 +167,11 @@ class FolderDirectory:
                 # Reading a pipe or a device could wait for ever, and no later version would be seen.
                 if not path.is_file():
                     raise BadConfiguration(f"{name}: is no plain file", field=name)
-                if path.stat().st_size > MAX_FILE_BYTES:
-                    raise BadConfiguration(f"{name}: longer than {MAX_FILE_BYTES} bytes", field=name)
+                if path.stat().st_size > MOST_FILE_BYTES:
+                    raise BadConfiguration(f"{name}: longer than {MOST_FILE_BYTES} bytes", field=name)
                 found[name] = path.read_bytes()
-            if len(found) > MAX_FILES:
-                raise BadConfiguration(f"more than {MAX_FILES} files", field="directory")
+            if len(found) > MOST_FILES:
+                raise BadConfiguration(f"more than {MOST_FILES} files", field="directory")
         return found
 
     def _paths(self) -> list[Path]:

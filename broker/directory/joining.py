@@ -27,7 +27,7 @@ from broker.directory.member_file import member_text, parse_member
 T = TypeVar("T")
 
 LABEL = b"halong/join/1\0"
-MAX_BYTES = 64 * 1024 * 1024
+MOST_BYTES = 64 * 1024 * 1024
 
 
 class JoinRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -194,7 +194,7 @@ def decoded(data: bytes, kind: type[T], what: str) -> T:
     Raises:
         BadConfiguration: It is not `what`, or longer than any.
     """
-    if len(data) > MAX_BYTES:
+    if len(data) > MOST_BYTES:
         raise BadConfiguration(f"larger than {what} ever is", field="file")
     try:
         return read(data, kind)

@@ -22,7 +22,7 @@ from broker.core.limits import (
     MOST_SLOT_STRING_BYTES,
 )
 from broker.core.model import Delivery, Disclosure, Envelope, KeyWrap, Proof, SealedSlot, Slot
-from broker.core.note import MAX_NOTE_BYTES, LogSigner
+from broker.core.note import MOST_NOTE_BYTES, LogSigner
 from broker.core.sign1 import BatchProof, assembled, parse_signature
 from broker.core.signing import sign_header
 from broker.core.slots import slot_digest
@@ -293,7 +293,7 @@ HUBS = (
     Row(
         "a checkpoint of a megabyte",
         "bad-proof",
-        lambda: refusal(lambda: LOG.key.open_checkpoint(NOTE + b"x" * 4 * MAX_NOTE_BYTES)),
+        lambda: refusal(lambda: LOG.key.open_checkpoint(NOTE + b"x" * 4 * MOST_NOTE_BYTES)),
     ),
 )
 

@@ -358,7 +358,7 @@ def test_a_file_that_is_too_long_is_not_even_read(folder: FolderDirectory, tmp_p
 def test_a_folder_of_too_many_files_is_refused(
     folder: FolderDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.directory.folder.MAX_FILES", 3)
+    monkeypatch.setattr("broker.directory.folder.MOST_FILES", 3)
     with pytest.raises(BadConfiguration, match="more than 3 files"):
         folder.load()
 

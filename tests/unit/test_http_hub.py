@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.http_hub import MAX_RETRY_AFTER_SECONDS, HttpHub, WrongHub, pinned_context
+from adapters.http_hub import MOST_RETRY_AFTER_SECONDS, HttpHub, WrongHub, pinned_context
 from broker.core.errors import BadConfiguration, NotMember, NotYours, TooMany, Unavailable, error_of
 from broker.core.keys import Algorithm, PrivateKey, spki_digest
 from broker.core.model import Region
@@ -152,7 +152,7 @@ async def test_what_is_not_there_is_none_and_no_error(tmp_path: Path) -> None:
 
 @sockets
 @pytest.mark.parametrize(
-    ("said", "waited"), [("3", 3.0), ("86400", MAX_RETRY_AFTER_SECONDS), ("-1", 0.0), ("soon", 1.0)]
+    ("said", "waited"), [("3", 3.0), ("86400", MOST_RETRY_AFTER_SECONDS), ("-1", 0.0), ("soon", 1.0)]
 )
 async def test_the_hub_is_given_the_time_that_it_asks_for_and_no_more_than_a_minute(
     tmp_path: Path, said: str, waited: float
@@ -174,7 +174,7 @@ async def test_a_hub_that_never_answers_is_given_up(tmp_path: Path) -> None:
 
 @sockets
 async def test_an_answer_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.http_hub.MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr("adapters.http_hub.MOST_ANSWER_BYTES", 1000)
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000
     async with scripted(tmp_path, endless) as server, server.client() as hub:
         with pytest.raises(Unavailable, match="too large"):

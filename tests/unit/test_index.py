@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from broker.core.agreements import Share, decide, sealed_slots
 from broker.core.clauses import EVERY_PARTY, PERSONAL_SLOTS, Agreement, Terms
 from broker.core.directory import Directory
-from broker.core.index import MAX_KEPT_PARTITIONS, Index
+from broker.core.index import MOST_KEPT_PARTITIONS, Index
 from broker.core.model import Act, Slot
 from tests.strategies import (
     DAY,
@@ -181,7 +181,7 @@ def test_what_a_changed_agreement_is_not_about_is_taken_over_as_it_is() -> None:
 def test_the_index_forgets_partitions_rather_than_growing() -> None:
     agreements: list[Agreement] = [
         agreement(grant("vn", "jp", subjects=frozenset({f"hs:{code:04}"})), id_=f"a-{code}")
-        for code in range(MAX_KEPT_PARTITIONS + 20)
+        for code in range(MOST_KEPT_PARTITIONS + 20)
     ]
     index = Index(directory(*agreements))
     for code in range(len(agreements)):
@@ -190,7 +190,7 @@ def test_the_index_forgets_partitions_rather_than_growing() -> None:
             f"a-{code}"
         ]
     (group,) = index._compiled.groups.values()
-    assert len(group.partitions) <= MAX_KEPT_PARTITIONS
+    assert len(group.partitions) <= MOST_KEPT_PARTITIONS
 
 
 def test_what_is_kept_from_one_notice_does_not_fix_the_times_of_the_next() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from broker.core.errors import BadConfiguration, BadProof
 from broker.core.keys import Algorithm, PrivateKey, PublicKey
 from broker.core.merkle import EMPTY_ROOT
-from broker.core.note import MAX_NOTE_BYTES, LogKey, LogSigner
+from broker.core.note import MOST_NOTE_BYTES, LogKey, LogSigner
 
 NAME = "halong-test/log"
 KEY = PrivateKey.from_seed(Algorithm.ED25519, bytes(range(32)))
@@ -194,7 +194,7 @@ def test_a_note_has_bounds() -> None:
     with pytest.raises(BadProof, match="too many"):
         LOG.key.open_checkpoint(NOTE + 64 * stranger)
     with pytest.raises(BadProof, match="too large"):
-        LOG.key.open_checkpoint(NOTE + bytes(MAX_NOTE_BYTES))
+        LOG.key.open_checkpoint(NOTE + bytes(MOST_NOTE_BYTES))
 
 
 def test_only_a_root_is_signed() -> None:

@@ -143,7 +143,7 @@ async def test_a_long_answer_comes_whole_and_one_that_is_too_long_is_refused(
         found = [each.content["place"].partition(" ")[0] async for each in jp.feed(follow=False)]
         assert found == [str(number) for number in range(40)]
 
-        monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 100_000)
+        monkeypatch.setattr(transport, "MOST_ANSWER_BYTES", 100_000)
         with pytest.raises(Unavailable, match="too large"):
             await jp.deliveries()
         assert len((await jp.deliveries(limit=5)).deliveries) == 5

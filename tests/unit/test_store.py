@@ -16,7 +16,7 @@ import pytest
 from adapters.sending.draft import Draft
 from adapters.sending.outgoing import Outgoing
 from adapters.sending.statement import Statement, Stream
-from adapters.store import APPLICATION, MAX_ALARMS, Store, StoreUnavailable
+from adapters.store import APPLICATION, MOST_ALARMS, Store, StoreUnavailable
 from adapters.tables import FORMAT, STEPS
 from broker.core.errors import BadConfiguration, StoreDamaged
 from broker.core.model import Region, Tlp
@@ -335,6 +335,6 @@ def test_an_alarm_that_comes_again_is_counted_and_their_number_is_bounded(store:
     assert not store.alarm("feed.stopped", "bad-proof", "path", AT + 1)
     assert store.rows("SELECT count, at, last_at FROM alarms") == [(2, AT, AT + 1)]
     with store.write():
-        for number in range(MAX_ALARMS + 10):
+        for number in range(MOST_ALARMS + 10):
             store.alarm("feed.stopped", "bad-proof", str(number), AT)
-    assert store.rows("SELECT count(*) FROM alarms") == [(MAX_ALARMS,)]
+    assert store.rows("SELECT count(*) FROM alarms") == [(MOST_ALARMS,)]

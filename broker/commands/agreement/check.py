@@ -73,11 +73,11 @@ def check_file(path: Path) -> Checked:
 
     from broker.core.agreement_doubts import doubts_of
     from broker.core.agreement_text import parse_agreement, problems_of
-    from broker.core.strict_toml import MAX_FILE_BYTES
+    from broker.core.strict_toml import MOST_FILE_BYTES
     from broker.files import read_sent
     from schemas.agreements.codes import codes_doubted
 
-    text = read_sent(path, MAX_FILE_BYTES)
+    text = read_sent(path, MOST_FILE_BYTES)
     digest = sha256(text).hexdigest()
     problems = problems_of(text, str(path))
     if problems:

@@ -54,12 +54,12 @@ def new_command(
     from broker.commands.agreement import writing
     from broker.core.agreement_text import parse_agreement
     from broker.core.errors import BadConfiguration
-    from broker.core.strict_toml import MAX_FILE_BYTES
+    from broker.core.strict_toml import MOST_FILE_BYTES
     from broker.files import read_sent, write_whole
 
     if before is not None:
         end = None if until is None else until.date()
-        text = writing.next_version(read_sent(before, MAX_FILE_BYTES), str(before), terminated_on=end)
+        text = writing.next_version(read_sent(before, MOST_FILE_BYTES), str(before), terminated_on=end)
     else:
         kind = writing.KINDS[_template(template, yes=yes)]
         parties, office = _parties(kind, parties, office, yes=yes)

@@ -27,12 +27,12 @@ def agreement_and_bytes(place: Place, named: str) -> tuple[Agreement, bytes]:
     from hashlib import sha256
 
     from broker.core.agreements import parse_agreement
-    from broker.core.strict_toml import MAX_FILE_BYTES
+    from broker.core.strict_toml import MOST_FILE_BYTES
     from broker.files import read_sent
 
     path = Path(named)
     if path.is_file():
-        text = read_sent(path, MAX_FILE_BYTES)
+        text = read_sent(path, MOST_FILE_BYTES)
         return parse_agreement(text, str(path)), text
     found = agreement_named(place.directory, named)
     for text in place.source.files().values():

@@ -105,13 +105,13 @@ def find_agreement(named: str, folder: Path | None) -> tuple[Agreement, Mapping[
         BadConfiguration: The file is none.
     """
     from broker.core.agreements import parse_agreement
-    from broker.core.strict_toml import MAX_FILE_BYTES
+    from broker.core.strict_toml import MOST_FILE_BYTES
     from broker.files import read_sent
 
     path = Path(named)
     if path.is_file():
         names = {} if folder is None else open_place(folder).names
-        return parse_agreement(read_sent(path, MAX_FILE_BYTES), str(path)), names
+        return parse_agreement(read_sent(path, MOST_FILE_BYTES), str(path)), names
     if folder is None:
         raise Stopped(
             "there is no such file",

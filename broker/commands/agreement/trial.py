@@ -19,7 +19,7 @@ from broker.commands.agreement.places import HUB_FILE, MEMBER_FILE, Place, membe
 from broker.core.agreements import parse_agreement
 from broker.core.clauses import Agreement
 from broker.core.directory import Directory
-from broker.core.strict_toml import MAX_FILE_BYTES
+from broker.core.strict_toml import MOST_FILE_BYTES
 from broker.directory.folder import NETWORK
 from broker.directory.sources import is_signed, source_in
 from broker.files import read_sent
@@ -84,7 +84,7 @@ def changed(directory: Directory, wanted: Wanted) -> Trial:
     for name in wanted.without:
         for agreement in named(agreements, name):
             del agreements[agreement.name]
-    added = [parse_agreement(read_sent(path, MAX_FILE_BYTES), str(path)) for path in wanted.add]
+    added = [parse_agreement(read_sent(path, MOST_FILE_BYTES), str(path)) for path in wanted.add]
     for agreement in added:
         remarks += _beside(agreements, agreement)
         agreements[agreement.name] = agreement

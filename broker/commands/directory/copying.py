@@ -12,7 +12,7 @@ from broker.commands.secretariat import first_root_of, load_secretariat, newest_
 from broker.directory.admission import as_text, written
 from broker.directory.continuity import check_newest_follows
 from broker.directory.handing import State, handed_to, read_state
-from broker.directory.joining import MAX_BYTES
+from broker.directory.joining import MOST_BYTES
 from broker.directory.layout import is_name
 from broker.directory.loading import load_newest
 from broker.directory.roles import TIMESTAMP_NAME
@@ -62,7 +62,7 @@ def take(file: Path, folder: Path, as_json: bool) -> None:
     layout = secretariat.layout
     sent = {
         name: data
-        for name, data in read_state(read_sent(file, MAX_BYTES), secretariat.network).items()
+        for name, data in read_state(read_sent(file, MOST_BYTES), secretariat.network).items()
         if is_name(name)
     }
     # 1. It is genuine, and follows from the root that this secretariat made.

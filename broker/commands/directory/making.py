@@ -11,7 +11,7 @@ from broker.commands.secretariat import Holder, change_path, make_secretariat
 from broker.core.errors import BadConfiguration
 from broker.core.keys import Algorithm, PublicKey
 from broker.directory.handing import read_hub_card
-from broker.directory.joining import MAX_BYTES, grouped
+from broker.directory.joining import MOST_BYTES, grouped
 from broker.files import read_sent
 from broker.keyring import KeyPlace, NoSuchKey, make_signer, open_signer
 from broker.keyring.secret import Ask
@@ -78,7 +78,7 @@ def init(
     Without --root-key there are five keys in files, of which three must sign, and three of the secretariat,
     of which two must.  A PLACE is a file, a pkcs11: URI, or public:HEX of a key made elsewhere by its holder.
     """
-    card = read_hub_card(read_sent(card_file, MAX_BYTES))
+    card = read_hub_card(read_sent(card_file, MOST_BYTES))
     roots = roots or _files(folder, "root", ROOTS)
     secretaries = secretaries or _files(folder, "secretariat", SECRETARIES)
     for what, places, threshold in (
