@@ -145,7 +145,7 @@ class Repository:
             if folder == "metadata":
                 order, role, _ = file.split(".")
                 lines[role] = Line(int(order), sha256(data).hexdigest(), len(data))
-        if ROOT not in lines or TARGETS not in lines:
+        if TARGETS not in lines:  # which nobody could have signed without a root
             raise BadConfiguration("the first version needs a root and targets", field="change")
         # What a crash has left without a timestamp was never in force, and is written over.
         number = 1 if before is None else before.version.number + 1

@@ -280,6 +280,14 @@ def twin(attacker: Attacker) -> None:
     attacker.edit(TARGETS, admit, *SECRETARIAT_2)
 
 
+def root_out_of_order(attacker: Attacker) -> None:
+    """Two roots, each signed as it must be, of which the first says that it is a later one."""
+    for number, says in ((2, 9), (3, 3)):
+        change = signed(root_change(terms(), says, attacker.network.now), *ROOTS[:3])
+        attacker.put(ROOT, change.metadata(publics(ROOTS)), number)
+    attacker.publish()
+
+
 def longer_root(attacker: Attacker) -> None:
     """The root has another length than the snapshot says."""
     line = attacker.lines[ROOT]
@@ -423,6 +431,7 @@ ROWS = [
     Row("a root that skips a number", "directory-mixed", root(3, *ROOTS[:3])),
     Row("a root under another number than it says", "directory-mixed", misnamed(ROOT)),
     Row("another root than the snapshot names", "directory-mixed", root_is_another),
+    Row("roots out of order", "directory-mixed", root_out_of_order),
     Row("a root of another length than the snapshot says", "directory-mixed", longer_root),
     Row(
         "a root with a key of the secretariat's",

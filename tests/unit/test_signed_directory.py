@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 from collections.abc import Callable
@@ -272,6 +273,19 @@ def test_a_reader_keeps_what_it_had_when_the_next_is_unfit(network: SignedNetwor
     assert source.newest.version.directory is value
 
 
+def test_what_is_recorded_is_what_was_verified(network: SignedNetwork) -> None:
+    """An agreement is known by its digest already, and is another by the time that it is read again."""
+    source = network.source()
+    source.load()
+    network.leave("jp", "jp-vn-2026", 1)
+    network.leave("vn", "jp-vn-2026", 1)
+    source.load()
+    network.accede(TEXT, "jp", "vn")
+    (network.path / f"files/{sha256(TEXT).hexdigest()}").write_bytes(b"another")
+    with pytest.raises(DirectoryMixed, match="is not what it was"):
+        source.load()
+
+
 # --- what the hub takes ---------------------------------------------------------------------------------
 
 
@@ -291,6 +305,15 @@ def test_a_change_that_is_not_the_next_is_not_taken(network: SignedNetwork) -> N
     network.take(change)
     with pytest.raises(BadConfiguration, match="the next is number 4, this is 3"):
         network.take(change)
+
+
+def test_two_do_not_change_it_at_once(network: SignedNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker.directory.repository.LOCK_SECONDS", 0.0)
+    with (network.path / ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(BadConfiguration, match="somebody else is changing it"):
+            network.renew()
+    network.renew()
 
 
 def test_two_changes_of_one_role_are_not_taken(network: SignedNetwork) -> None:
