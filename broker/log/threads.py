@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,12 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import structlog
+
 from broker.core.errors import BadConfiguration, HalongError
 from broker.log import Fenced, LogUnavailable, Partition, Stored, Topic
 from broker.log.sqlite import Layout, Store, Write
 
 READ_THREADS: Final = 4
 READS_QUEUED: Final = 256
+EXIT_BROKEN: Final = 1
+
+_events = structlog.get_logger("halong.log")
 
 _T = TypeVar("_T")
 
@@ -68,11 +74,26 @@ Tell = Callable[[list[Outcome], Mapping[Partition, int]], None]
 """Called in the loop: outcomes, and the ends that changed."""
 
 
-class Writer:
-    """The thread that writes."""
+def _exit() -> None:
+    """End the process at once: what is committed is committed, and whoever restarts it begins from there."""
+    os._exit(EXIT_BROKEN)
 
-    def __init__(self, path: Path, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
+
+class Writer:
+    """The thread that writes.
+
+    Args:
+        path: The log's file.
+        loop: Where outcomes are told.
+        tell: Told of them.
+        die: Ends the process, when what cannot happen happens.
+    """
+
+    def __init__(
+        self, path: Path, loop: asyncio.AbstractEventLoop, tell: Tell, die: Callable[[], object] = _exit
+    ) -> None:
         self.layout = Layout()
+        self._die = die
         self._path = path
         self._loop = loop
         self._tell = tell
@@ -111,6 +132,11 @@ class Writer:
         try:
             while jobs := self._drain():
                 self._work(store, jobs)
+        except BaseException as error:
+            # Nobody would write any more, and everybody wait: what is not foreseen ends the process.
+            _events.critical("log.writer-died", exc_info=error)
+            self._die()
+            raise
         finally:
             store.close()
             self._call(self._answer, self._closed, None)

@@ -9,14 +9,17 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 from contextlib import aclosing, suppress
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from broker.core.errors import BadConfiguration
 from broker.log import Log, LogUnavailable, Partition, Record, Topic, open_log
 from broker.log.embedded import EmbeddedLog
+from broker.log.threads import Places, Writer
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
@@ -364,3 +367,29 @@ async def test_a_hundred_followers_and_appenders_share_one_log(tmp_path: Path) -
             for topic in topics:
                 group.create_task(append(topic.name))
         assert all(task.result() == list(range(50)) for task in following)
+
+
+class Unforeseen(Exception):
+    """Nobody thought of it."""
+
+
+async def test_what_nobody_foresaw_in_the_writing_thread_ends_the_process_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log in which nobody writes any more would keep everybody waiting, and answer nothing but timeouts."""
+    died = threading.Event()
+    loop = asyncio.get_running_loop()
+    writer = Writer(tmp_path / "log.db", loop, lambda _outcomes, _ends: None, died.set)
+    await writer.start()
+
+    def breaks(*_: object) -> None:
+        raise Unforeseen
+
+    monkeypatch.setattr(writer, "_work", breaks)
+    # The process would be gone by now; here the exception is seen by who looks after threads.
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with capture_logs() as lines:
+        writer.put(Places(loop.create_future(), "reader"))
+        assert await asyncio.to_thread(died.wait, 10)
+    assert [line["event"] for line in lines] == ["log.writer-died"]
+    await writer.stop()
