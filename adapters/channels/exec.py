@@ -77,34 +77,32 @@ class ExecChannel:
 
     async def _run(self, data: bytes, environment: Mapping[str, str]) -> int:
         # Started in one step: were this awaited, a cut in between would leave a process that nobody knows.
-        process = self._start(environment)
-
-        def finish() -> int:
-            # A command need not read what it gets.
-            process.communicate(data)
-            return process.returncode
-
+        process = self._start(data, environment)
         try:
-            return await self._thread.run(finish)
+            return await self._thread.run(process.wait)
         finally:
-            # Too late, or the node stops.  The command itself may have ended and left its input to what it
-            # started; as long as nobody has waited for it (`poll` would), its group keeps its number.
+            # Too late, or the node stops.
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
 
-    def _start(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def _start(self, data: bytes, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         try:
-            return subprocess.Popen(  # noqa: S603 - the member's own command, without a shell
-                self._command,
-                cwd=self._folder,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                # A group of its own, so that what the command started ends with it.
-                start_new_session=True,
-            )
+            # A file in memory, not a pipe: whoever holds a pipe and does not read it holds up the writer, and
+            # what left the command's group (`setsid`) does not end with it.
+            with os.fdopen(os.memfd_create("delivery"), "w+b") as given:
+                given.write(data)
+                given.seek(0)
+                return subprocess.Popen(  # noqa: S603 - the member's own command, without a shell
+                    self._command,
+                    cwd=self._folder,
+                    env=environment,
+                    stdin=given,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    # A group of its own, so that what the command started ends with it.
+                    start_new_session=True,
+                )
         except OSError as error:
             raise ChannelUnavailable(
                 f"the command cannot be run: {error.strerror}", field=self.name, answer="not-run"

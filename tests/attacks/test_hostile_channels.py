@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -106,22 +108,34 @@ async def test_of_two_channels_to_one_folder_neither_shows_what_the_other_has_ha
 
 
 @pytest.mark.sockets
+@pytest.mark.parametrize("leaves", ["sleep", "setsid sleep"])
 async def test_a_command_that_ends_and_leaves_its_input_to_another_holds_up_nothing(
-    world: World, tmp_path: Path
+    tmp_path: Path, leaves: str
 ) -> None:
-    await publish(world, "one")
-    script = tmp_path / "leaves.sh"
-    script.write_text("#!/bin/sh\nexec 3<&0\nsleep 600 <&3 &\necho $! >child\n")
-    script.chmod(0o755)
+    """Also one that left its group, and would not end with it, however much it was given and did not read."""
+    script = tmp_path / "run"
+    script.write_text(f"#!/bin/sh\nexec 3<&0\n{leaves} 600 <&3 &\necho $! >child\n")
+    script.chmod(0o700)
     channel = ExecChannel([str(script)], tmp_path, statuses=frozenset(Status), name="run")
-    large = bytes(1 << 20)
-    for _ in range(2):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1):
-                await channel._run(large, {"PATH": "/usr/bin:/bin"})
-        # What was left was killed, so the thread comes back, and the channel is free.
-        async with asyncio.timeout(20):
-            while channel._thread._busy:  # noqa: ASYNC110 - another process has no events
-                await asyncio.sleep(0.01)
+    left: list[int] = []
+    try:
+        for data in (b"x" * (4 << 20), b"y"):
+            async with asyncio.timeout(10):
+                assert await channel._run(data, dict(os.environ)) == 0
+                left.append(int((tmp_path / "child").read_text()))
+    finally:
+        for each in left:
+            os.kill(each, signal.SIGKILL)
+
+
+async def test_a_command_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(ChannelUnavailable):
         await ExecChannel(["/nowhere"], tmp_path)._run(b"", {})
+
+
+@pytest.mark.sockets
+async def test_a_command_gets_all_of_its_input_from_its_beginning(tmp_path: Path) -> None:
+    channel = ExecChannel(["/bin/sh", "-c", "cat >got"], tmp_path, statuses=frozenset(Status), name="run")
+    data = bytes(range(256)) * 4096
+    assert await channel._run(data, dict(os.environ)) == 0
+    assert (tmp_path / "got").read_bytes() == data
