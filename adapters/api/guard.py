@@ -32,6 +32,17 @@ NAMES = ("127.0.0.1", "localhost", "[::1]")
 log_line = logger_of("api")
 
 
+async def answer_expectation(request: web.Request) -> web.Response | None:
+    """Let a caller go on that waits to be told so; answer every other expectation in the one shape.
+
+    Source: RFC 9110, section 10.1.1.
+    """
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return None
+    return problem(417, NotCanonical.code, "no expectation but 100-continue can be met", field="Expect")
+
+
 class Guard:
     """Stands before every request.
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from adapters.api.about import About
 from adapters.api.changes import Changes
-from adapters.api.guard import Guard
+from adapters.api.guard import Guard, answer_expectation
 from adapters.api.handlers import Handlers
 from adapters.api.openapi import description
 from adapters.api.problem import problem
@@ -130,8 +130,10 @@ class ApiServer:
             client_max_size=MOST_REQUEST_BYTES,
         )
         for route in ROUTES:
-            app.router.add_route(route.method, route.path, self._handlers.of(route))
-        app.router.add_get(DESCRIPTION, self._describe)
+            app.router.add_route(
+                route.method, route.path, self._handlers.of(route), expect_handler=answer_expectation
+            )
+        app.router.add_get(DESCRIPTION, self._describe, expect_handler=answer_expectation)
         return app
 
     async def _describe(self, _request: web.Request) -> web.Response:

@@ -169,6 +169,8 @@ ROWS = [
         "not-canonical",
         post("/v1/notices", gzip.compress(b"{}"), Content_Encoding="gzip"),
     ),
+    Row("an expectation that nothing meets", 417, "not-canonical", post("/v1/notices", seen(), Expect="x")),
+    Row("an expectation without a token", 417, "not-canonical", get("/openapi.json", Expect="200-ok")),
     Row("no notice at all", 400, "not-canonical", post("/v1/notices", [])),
     Row("too many notices", 400, "not-canonical", post("/v1/notices", [{}] * 1001)),
     Row("a key that is none", 400, "not-canonical", post("/v1/notices", seen(), Idempotency_Key="a b")),
