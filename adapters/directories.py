@@ -13,8 +13,9 @@ from typing import Protocol
 from broker.aside import Aside, Stalled
 from broker.clock import Clock
 from broker.core.directory import Directory
-from broker.core.errors import BadConfiguration, Unavailable, WeakKey
+from broker.core.errors import BadConfiguration, BadHeader, Unavailable, WeakKey
 from broker.core.index import Index
+from broker.core.model import Region
 from broker.telemetry import logger_of
 
 KEPT_VERSIONS = 16
@@ -27,6 +28,18 @@ log_line = logger_of("directory")
 
 class DirectoryUnknown(Unavailable):
     """A decision names a version of the directory that this node does not hold (yet)."""
+
+
+def first_region(directory: Directory, member: str) -> Region:
+    """Return the region that a member's notices lead in if neither they nor the node's settings name one.
+
+    Raises:
+        BadHeader: The directory does not tell.
+    """
+    found = directory.members.get(member)
+    if found is None or not found.regions:
+        raise BadHeader("the member is not in the directory; name a region", field="region")
+    return found.regions[0]
 
 
 class Source(Protocol):

@@ -17,7 +17,7 @@ from adapters.channels.making import make_channel
 from adapters.channels.terms import Terms
 from adapters.channels.worker import Worker
 from adapters.configuration import NodeConfig
-from adapters.directories import Directories, Source
+from adapters.directories import Directories, Source, first_region
 from adapters.directory.copy import Copy
 from adapters.directory.refreshing import Refresher
 from adapters.equipment import Equipment
@@ -38,7 +38,7 @@ from adapters.status import snapshot
 from adapters.store import Store
 from broker.clock import Clock, SystemClock
 from broker.core.catalogue import Catalogue
-from broker.core.errors import BadConfiguration, KeyUnavailable, Refused, Unavailable
+from broker.core.errors import KeyUnavailable, Refused, Unavailable
 from broker.core.model import Region
 from broker.core.note import LogKey
 from broker.directory.folder import FolderDirectory
@@ -256,14 +256,12 @@ def leading_region(config: NodeConfig) -> Region:
     """Return the region that the member's notices lead in if they name none.
 
     Raises:
-        BadConfiguration: Neither the configuration nor the directory tells.
+        BadConfiguration: The directory cannot be used.
+        BadHeader: Neither the configuration nor the directory tells.
     """
     if config.leading_region is not None:
         return config.leading_region
-    member = directory_source(config).load().members.get(config.member)
-    if member is None or not member.regions:
-        raise BadConfiguration("the member is not in the directory; name a region", field="region")
-    return member.regions[0]
+    return first_region(directory_source(config).load(), config.member)
 
 
 def make_channels(config: NodeConfig, clock: Clock | None = None) -> list[Channel]:

@@ -33,7 +33,9 @@ AUDIT = "Audit"
 DEVELOP = "Develop"
 
 COMMANDS: Mapping[str, Entry] = {
-    "publish": Entry(PUBLISH, "adapters.commands.publish", "Sign notices and send them: files, or a table."),
+    "publish": Entry(
+        PUBLISH, "adapters.commands.publish", "Queue notices for this node to send: files, or a table."
+    ),
     "preview": Entry(
         PUBLISH, "adapters.commands.preview", "Say who would get a notice, which parts, and why."
     ),

@@ -15,6 +15,7 @@ import msgspec
 
 from adapters.api import shapes
 from adapters.api.changes import Changes
+from adapters.directories import first_region
 from adapters.equipment import Equipment
 from adapters.preview import look_ahead
 from adapters.sending.draft import Draft
@@ -150,10 +151,7 @@ class Sending:
         if self._region is not None:
             return self._region
         index = await self._equipment.directories.newest()
-        member = index.directory.members.get(self._equipment.identity.member)
-        if member is None or not member.regions:
-            raise BadHeader("the member is not in the directory; name a region", field="region")
-        return member.regions[0]
+        return first_region(index.directory, self._equipment.identity.member)
 
     def _not_reused(self, drafts: Sequence[Draft]) -> None:
         """Let drafts pass whose sources are free, or were given to just the same."""
