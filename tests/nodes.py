@@ -168,6 +168,9 @@ class CrashingChannel:
         self.name = channel.name
         self.statuses = channel.statuses
 
+    async def check(self) -> str:
+        return await self._channel.check()
+
     async def deliver(self, item: Item) -> None:
         self._points.reach("before deliver")
         await self._channel.deliver(item)

@@ -125,6 +125,28 @@ class Channel(Protocol):
         """
         ...
 
+    async def check(self) -> str:
+        """Return what was found of the other side, for a person; nothing is delivered by that.
+
+        Raises:
+            ChannelUnavailable: It cannot be reached now.
+            BadConfiguration: What is configured cannot work.
+        """
+        ...
+
+
+@runtime_checkable
+class MakesTables(Protocol):
+    """A channel whose other side needs tables, which it can make."""
+
+    async def create(self) -> None:
+        """Make what is not there.
+
+        Raises:
+            ChannelUnavailable: It cannot be reached now.
+        """
+        ...
+
 
 @runtime_checkable
 class TakesMany(Protocol):

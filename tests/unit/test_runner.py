@@ -41,6 +41,9 @@ class Spy:
         self.statuses = statuses
         self.items: list[Item] = []
 
+    async def check(self) -> str:
+        return "it spies"
+
     async def deliver(self, item: Item) -> None:
         self.items.append(item)
 
