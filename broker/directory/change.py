@@ -32,7 +32,7 @@ from broker.directory.roles import (
     member_of_role,
     signature_by,
 )
-from broker.directory.shapes import MOST_FILE_BYTES, Digest, File, Signature, encoded, signed_of
+from broker.directory.shapes import Digest, File, Signature, encoded, signed_of
 
 MOST_CHANGE_BYTES = 16 * 1024 * 1024
 MOST_CLAIMS = 256
@@ -98,7 +98,7 @@ class Change:
             ) from None
         files = {digest: text.encode() for digest, text in read_.files.items()}
         for digest, text in files.items():
-            if len(text) > MOST_FILE_BYTES or sha256(text).hexdigest() != digest:
+            if sha256(text).hexdigest() != digest:
                 raise DirectoryMalformed("a file is not the one that its digest names", field="files")
         change = cls.of(read_.role, bytes(read_.signed), files)
         return replace(change, claims=frozenset((each.keyid, each.sig) for each in read_.signatures))

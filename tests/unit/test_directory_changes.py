@@ -124,6 +124,18 @@ def test_a_file_that_the_role_does_not_list_does_not_travel(network: SignedNetwo
         Change.of(change.role, change.signed, {**change.files, "00" * 32: b"x"})
 
 
+def test_a_file_that_travels_is_what_its_digest_names(network: SignedNetwork) -> None:
+    data = member_change(network.version, network.members["vn"], NOW).write()
+    with pytest.raises(DirectoryMalformed, match="not the one that its digest names"):
+        Change.read(data.replace(b"Customs of vn", b"Customs of VN"))
+
+
+def test_a_change_of_nobody_s_role_is_none(network: SignedNetwork) -> None:
+    change = member_change(network.version, network.members["vn"], NOW)
+    with pytest.raises(DirectoryMalformed, match="of root, targets or a member's role"):
+        Change.of("member-_", change.signed, {})
+
+
 def test_a_change_says_the_same_in_any_layout_of_its_file(network: SignedNetwork) -> None:
     change = signed(member_change(network.version, network.members["vn"], NOW), active("vn"), spare("vn"))
     assert Change.read(msgspec.json.format(change.write(), indent=0)) == change

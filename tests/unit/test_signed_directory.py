@@ -6,6 +6,7 @@ import fcntl
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -30,6 +31,7 @@ from broker.directory.roles import (
     DAY,
     ROOT,
     SNAPSHOT,
+    TIMESTAMP,
     TIMESTAMP_NAME,
     is_signature,
     metadata_name,
@@ -37,6 +39,7 @@ from broker.directory.roles import (
     signature_by,
     tuf_key,
 )
+from broker.directory.shapes import encoded, file_of
 from broker.directory.versions import Delegation, Memory
 from tests.attacks.directories import Attacker
 from tests.ceremony import (
@@ -431,6 +434,34 @@ def test_a_key_has_one_form_in_metadata() -> None:
         key.keyval = {"public": text}
         with pytest.raises(DirectoryMalformed):
             public_key(key)
+
+
+def test_a_key_is_filed_under_its_own_id() -> None:
+    key = tuf_key(private("any").public)
+    key.keyid = "00" * 32
+    with pytest.raises(DirectoryMalformed, match="another id"):
+        public_key(key)
+
+
+@pytest.mark.parametrize(
+    ("number", "wrong"),
+    [(3, None), (64, "longer than 16384 bytes")],
+    ids=["a file with few signatures", "a file with so many that it is too long"],
+)
+def test_a_file_is_no_longer_than_its_role_allows(
+    number: int, wrong: str | None, network: SignedNetwork
+) -> None:
+    timestamp = json.loads((network.path / TIMESTAMP_NAME).read_bytes())
+    timestamp["signatures"] = [{"keyid": f"{each:064x}", "sig": "00" * 128} for each in range(number)]
+    with pytest.raises(DirectoryMalformed, match=wrong) if wrong else nullcontext():
+        file_of(TIMESTAMP, encoded(timestamp))
+
+
+def test_signatures_have_one_order(network: SignedNetwork) -> None:
+    timestamp = json.loads((network.path / TIMESTAMP_NAME).read_bytes())
+    timestamp["signatures"] = [{"keyid": f"{each:064x}", "sig": "00" * 64} for each in (2, 1)]
+    with pytest.raises(DirectoryMalformed, match="not sorted"):
+        file_of(TIMESTAMP, encoded(timestamp))
 
 
 # --- the folder -----------------------------------------------------------------------------------------
