@@ -70,6 +70,8 @@ def test_go_verifies_our_checkpoints_and_proofs(verify: Callable[[Claims], list[
 def test_go_refuses_what_was_altered(verify: Callable[[Claims], list[str]]) -> None:
     good = claim(40, 70, 33)
     signed = good["Checkpoint"]
+    text, plain, timed = signed.rpartition(b"\n\n")[0], *signed.splitlines()[-2:]
+    forged = plain[:-8] + b"AAAAAAA="
     altered: Claims = [
         {**good, "Leaf": LEAVES[41]},
         {**good, "Index": 41},
@@ -78,7 +80,8 @@ def test_go_refuses_what_was_altered(verify: Callable[[Claims], list[str]]) -> N
         {**good, "Growth": good["Growth"][1:]},
         {**good, "Old": LOG.sign_checkpoint(33, TREE.root(34))},
         {**good, "Checkpoint": signed.replace(b"\n70\n", b"\n71\n")},
-        {**good, "Checkpoint": signed[:-10] + b"AAAAAAA==\n"},
+        {**good, "Checkpoint": b"\n".join([text, b"", forged, timed, b""])},
+        {**good, "Checkpoint": b"\n".join([text, b"", timed, b""])},
     ]
     assert "" not in verify(altered)
     assert verify([good]) == [""]
