@@ -63,7 +63,7 @@ def demo(
     engine: str, table: Path | None, map_path: Path | None, keep: Path | None, without: tuple[str, ...],
     as_json: bool,
 ) -> int:  # fmt: skip
-    """Play a hub and four members on this machine: a day of notices, five acts, and the proof.
+    """Play a hub and four members on this machine: a day of notices in nine acts, the last the proof.
 
     Each is a process with its own folder, keys, certificates and store.  The folder stays, to be looked
     into.  Held means that every expectation was met.
@@ -120,9 +120,10 @@ def as_object(plan: Plan, outcome: Outcome) -> dict[str, object]:
             for name in ("published", "delivered", "refused", "leaves", "log", "root", "members")
         },
         "attacks": [
-            {"tried": each.tried, "expected": each.expected, "answered": each.answered}
+            {"tried": each.tried, "expected": each.expected, "answered": each.answered, "by": each.by}
             for each in outcome.attempts
         ],
+        **outcome.findings.facts,
         "tables": outcome.published,
         "findings": [{"what": each.what, "held": each.held} for each in outcome.findings.all],
         "seconds": round(outcome.seconds, 1),

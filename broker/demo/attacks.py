@@ -35,15 +35,16 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attack: what was tried, what must come back, and what came."""
+    """One attack: what was tried, what must come back, what came, and who answered."""
 
     tried: str
     expected: str
     answered: str
+    by: str = "the hub"
 
     @property
     def repelled(self) -> bool:
-        """Tell whether the hub answered as it must."""
+        """Tell whether it was answered as it must be."""
         return self.expected == self.answered
 
 

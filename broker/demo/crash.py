@@ -1,4 +1,4 @@
-"""The fourth act: the hub is killed in the middle of publishing, as by a power cut, and started again."""
+"""An act: the hub is killed in the middle of publishing, as by a power cut, and started again."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def the_hub_dies(
     hub.start()
     hub.await_ready()
     away = time.monotonic() - died_at
-    sent = day.arrive(setting, watch, show)
+    sent = day.arrive(watch, show)
     day.say_rows(screen, published)
     queued = sum(each["queued"] for each in published)
     if queued:
         screen.line(
-            f"killed -9 (process {pid}) when it had taken {taken:,} of {queued:,}, {proven:,} of them proven;"
-            f" meanwhile {second.member} published to its own outbox"
+            f"killed -9 (process {pid}) with {taken:,} of {queued:,} taken, {proven:,} proven;"
+            f" {second.member} published to its own outbox"
         )
     else:
         screen.line(f"killed -9 (process {pid}); all of it was published before, so nothing was sent again")

@@ -55,19 +55,29 @@ def morning(setting: Setting) -> list[Export]:
     return [
         Export("vn", setting.member("vn") / "parcels.csv", MAPS / "parcels-vn.toml"),
         Export("jp", setting.member("jp") / "parcels.csv", MAPS / "parcels-jp.toml"),
-        Export("nl", setting.member("nl") / "waste.csv", MAPS / "waste.toml"),
+        waste(setting, 1),
+        trends(setting, 1),
     ]
+
+
+def waste(setting: Setting, part: int) -> Export:
+    """Return a part of what Rotterdam stopped that day."""
+    return Export("nl", _part(setting.member("nl") / "waste.csv", part), MAPS / "waste.toml")
+
+
+def trends(setting: Setting, part: int) -> Export:
+    """Return a part of what the intelligence office sees over many declarations."""
+    return Export("rilo-ap", _part(setting.member("rilo-ap") / "trends.csv", part), MAPS / "trends.toml")
+
+
+def _part(table: Path, part: int) -> Path:
+    return table if part == 1 else table.with_stem(f"{table.stem}-{part}")
 
 
 def declarations(setting: Setting, table: Path | None, map_: Path | None) -> Export:
     """Return what the risk engine of vn exports, or a person's own table in its place."""
     own = Export("vn", setting.member("vn") / "declarations.csv", MAPS / "declarations.toml")
     return own if table is None or map_ is None else Export("vn", table, map_)
-
-
-def trends(setting: Setting) -> Export:
-    """Return what the intelligence office sees over many declarations."""
-    return Export("rilo-ap", setting.member("rilo-ap") / "trends.csv", MAPS / "trends.toml")
 
 
 def answers(setting: Setting) -> Iterator[Export]:
@@ -101,9 +111,7 @@ def publish(
         return [one.result() for one in asked]
 
 
-def arrive(
-    setting: Setting, watch: Watch, show: Callable[[Picture], None], seconds: float = ARRIVED_SECONDS
-) -> list[Sent]:
+def arrive(watch: Watch, show: Callable[[Picture], None], seconds: float = ARRIVED_SECONDS) -> list[Sent]:
     """Look on until everything that was published is proven, delivered and confirmed; return what was sent.
 
     Raises:
@@ -111,7 +119,7 @@ def arrive(
     """
     members = watch.members.values()
     watch.until(lambda: not any(each.open for each in members), "publishing", seconds, show)
-    sent = expected.sent(watch.stores, setting.directory())
+    sent = expected.sent(watch.nodes)
     due = dict.fromkeys(watch.members, 0)
     for each in sent:
         for member in each.shares:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.clock import SystemClock
-from broker.demo import acts, crash, day, proof
+from broker.demo import accession, acts, ceremony, crash, day, disk, expected, proof
 from broker.demo.acts import Example, Findings
 from broker.demo.attacks import Attempt
 from broker.demo.engine import log_for
@@ -74,13 +74,17 @@ def play(plan: Plan, farm: Farm, screen: Screen) -> Outcome:
     screen.title("halong demo", "a hub and four members on this machine, each with its own keys and store")
     with log_for(plan.engine, plan.folder, kept) as log:
         setting = build(plan.folder, log, plan.without, SystemClock().now())
-        return _play(plan, setting, farm, screen, started, again=kept is not None)
+        made = time.monotonic() - started
+        findings = Findings(screen)
+        screen.act("who is a member, and who says so")
+        ceremony.who_says_so(setting, made, screen, findings, again=kept is not None)
+        return _play(plan, setting, farm, screen, findings, started, again=kept is not None)
 
 
 def _play(
-    plan: Plan, setting: Setting, farm: Farm, screen: Screen, started: float, *, again: bool
-) -> Outcome:
-    findings = Findings(screen)
+    plan: Plan, setting: Setting, farm: Farm, screen: Screen, findings: Findings, started: float, *,
+    again: bool,
+) -> Outcome:  # fmt: skip
     for service in setting.services():
         farm.add(service)
     hub = farm.services["hub"]
@@ -88,35 +92,48 @@ def _play(
     for service in farm.services.values():
         service.start()
     day.write_exports(setting)
+    accession.accede(setting, accession.FIRST)
     for service in farm.services.values():
         service.await_ready()
     earlier = Counter(proof.count(setting)["refusals"]) if again else Counter[str]()
     pids = ", ".join(f"{name} {service.pid}" for name, service in farm.services.items())
     screen.line(f"processes {pids}   {setting.door('vn').url}, mutual TLS   log {plan.engine}")
     with watch(setting, farm, [role.id for role in CAST]) as seen:
+        accession.handed_over(setting, seen, accession.FIRST)
         screen.line()
         with screen.live() as live:
             published = day.publish(setting, seen, day.morning(setting), live.show)
-            day.arrive(setting, seen, live.show)
+            day.arrive(seen, live.show)
             published += day.publish(setting, seen, list(day.answers(setting)), live.show)
-            sent = day.arrive(setting, seen, live.show)
+            sent = day.arrive(seen, live.show)
             live.last(seen.look())
         day.say_rows(screen, published)
         screen.act("one notice, four views")
         example = acts.four_views(setting, sent, load_catalogue(), screen, findings)
         screen.act("an agreement decides")
         acts.an_agreement_decides(setting, sent, screen, findings)
+        for headline, act in (
+            ("what only one side lists counts for nothing", accession.only_one_side),
+            ("one side leaves", accession.one_side_leaves),
+        ):
+            screen.act(headline)
+            with screen.live() as live:
+                more, sent = act(setting, farm, seen, sent, screen, findings, live.show)
+            published += more
         screen.act("attacks")
         attempts = acts.attacks(setting, sent, screen, findings)
+        screen.act("the hub's own disk, in other hands")
+        at_nodes = disk.who_owns_the_disk(setting, screen, findings)
         screen.act("the hub dies")
         with screen.live() as live:
             more, sent = crash.the_hub_dies(
-                setting, farm, seen, day.declarations(setting, plan.table, plan.map), day.trends(setting),
+                setting, farm, seen, day.declarations(setting, plan.table, plan.map), day.trends(setting, 3),
                 screen, findings, live.show,
             )  # fmt: skip
         published += more
         findings.expect(hub.pid is not None, "the hub runs on")
+        explained = expected.explain_all(seen.nodes)
     screen.act("the log proves it")
     refused = earlier + Counter(attempt.expected for attempt in attempts)
-    counted = proof.the_log_proves_it(setting, farm, sent, refused, screen, findings)
-    return Outcome(counted, findings, attempts, published, example, time.monotonic() - started)
+    counted = proof.the_log_proves_it(setting, farm, sent, explained, refused, screen, findings)
+    return Outcome(counted, findings, [*attempts, *at_nodes], published, example, time.monotonic() - started)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from broker.demo.acts import Findings
-from broker.demo.expected import Sent
+from broker.demo.expected import Explained, Sent
 from broker.demo.processes import Farm, ask
 from broker.demo.screen import Screen
 from broker.demo.setting import CAST, Setting
@@ -26,6 +26,7 @@ def the_log_proves_it(
     setting: Setting,
     farm: Farm,
     sent: Sequence[Sent],
+    explained: Explained,
     refused: Mapping[str, int],
     screen: Screen,
     findings: Findings,
@@ -66,6 +67,19 @@ def the_log_proves_it(
         counted["members"] == dict(due) and counted["delivered"] == delivered,
         f"{counted['delivered']:,} deliveries: what was agreed, computed without the hub",
     )
+    withheld = sum(len(each.withheld) for each in sent)
+    findings.expect(
+        (explained.given, explained.withheld, explained.received) == (delivered, withheld, delivered)
+        and not explained.otherwise,
+        f"{explained.given:,} deliveries and {explained.withheld:,} non-deliveries explained, on"
+        f" {explained.versions} versions of the directory: each as in the log",
+    )
+    findings.facts["explained"] = {
+        "given": explained.given,
+        "withheld": explained.withheld,
+        "received": explained.received,
+        "versions": explained.versions,
+    }
     findings.expect(
         counted["receipts"].get("delivered", 0) == delivered and set(counted["receipts"]) <= {"delivered"},
         f"{sum(counted['receipts'].values()):,} signed receipts: one for each delivery",

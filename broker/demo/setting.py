@@ -1,7 +1,7 @@
 """The demo's setting: five folders, one for each process, each with its own keys, certificate and store.
 
-Made by the same functions as `halong init`, `hub admit`, `hub agree` and `member join`; a folder that is
-there is used again, with keys and stores as they are.  Ports are free ones, so several demos can run at once.
+Made by the same functions as the commands of the ceremonies (`network`); a folder that is there is used
+again, with keys and stores as they are.  Ports are free ones, so several demos can run at once.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.configuration import MEMBER_FILE, load_node_config
-from adapters.member_folder import REQUEST_FILE, MemberPlan, check_welcome, install, make_member
+from adapters.configuration import load_node_config
+from adapters.member_folder import MemberPlan, check_welcome, install
 from broker.commands import hub_folder
 from broker.commands.hub_folder import HubPlan
 from broker.configuration import HUB_FILE, load_hub_config
@@ -20,8 +20,9 @@ from broker.core.directory import Directory, MemberClass
 from broker.core.errors import BadConfiguration
 from broker.core.model import Region
 from broker.demo.attacks import Door, make_stranger
+from broker.demo.network import Network
 from broker.demo.processes import Service, free_port, halong
-from broker.directory.joining import read_join_request, write_welcome
+from broker.directory.joining import write_welcome
 
 NETWORK = "halong-demo"
 HOST = "127.0.0.1"
@@ -53,6 +54,11 @@ class Setting:
     folder: Path
 
     @property
+    def network(self) -> Network:
+        """The folders as a network: hub, secretariat and members."""
+        return Network(self.folder)
+
+    @property
     def hub(self) -> Path:
         """The hub's folder."""
         return self.folder / "hub"
@@ -70,7 +76,7 @@ class Setting:
 
     def directory(self) -> Directory:
         """Return the directory as it is now."""
-        return hub_folder.directory_of(load_hub_config(self.hub)).load()
+        return self.network.directory()
 
     def door(self, member: str) -> Door:
         """Return how a member comes to the hub."""
@@ -114,24 +120,21 @@ def build(folder: Path, log: str, without: Sequence[str], now: int) -> Setting:
         BadConfiguration: The folders are of something else, or were played under other agreements.
     """
     setting = Setting(folder)
-    plan = HubPlan(network=NETWORK, host=HOST, port=free_port(), name=HOST, health_port=0, log=log)
-    if not (setting.hub / HUB_FILE).exists():
-        hub_folder.make_hub(setting.hub, plan, now)
-    elif load_hub_config(setting.hub).network != NETWORK:
+    network = setting.network
+    if (setting.hub / HUB_FILE).exists() and not network.secretariat.exists():
         raise BadConfiguration("this is not a folder of the demo", field=str(setting.hub / HUB_FILE))
-    else:
-        hub_folder.write_hub_config(setting.hub, plan)
-    for role in CAST:
-        member = setting.member(role.id)
-        if not (member / MEMBER_FILE).exists():
-            wanted = MemberPlan(role.id, role.name, role.member_class, role.regions, NETWORK, health_port=0)
-            make_member(member, wanted, now)
-        # Admitted again, it has a certificate of today.
-        request = (member / REQUEST_FILE).read_bytes()
-        hub_folder.admit(setting.hub, read_join_request(request, NETWORK), now)
-    _agree(setting, without)
-    for role in CAST:
-        join(setting.hub, setting.member(role.id))
+    network.make(
+        HubPlan(network=NETWORK, host=HOST, port=free_port(), name=HOST, health_port=0, log=log), now
+    )
+    network.admit(
+        (
+            MemberPlan(role.id, role.name, role.member_class, role.regions, NETWORK, health_port=0)
+            for role in CAST
+        ),
+        now,
+    )
+    _accede(setting, without, now)
+    network.welcome(role.id for role in CAST)
     return setting
 
 
@@ -141,14 +144,21 @@ def join(hub: Path, folder: Path) -> None:
     install(config, check_welcome(config, write_welcome(hub_folder.welcome(hub, config.member))))
 
 
-def _agree(setting: Setting, without: Sequence[str]) -> None:
-    listed = {agreement.id for agreement in setting.directory().agreements}
+def _accede(setting: Setting, without: Sequence[str], now: int) -> None:
+    """Let every party accede to every agreement of the day, but `without`, to which it has not yet."""
+    directory = setting.directory()
+    listed = {agreement.id for agreement in directory.agreements}
+    wanted: dict[str, list[bytes]] = {}
     for name, text in agreements().items():
         if name in without:
             if name in listed:
                 raise BadConfiguration(
                     "this folder was played with that agreement", field=f"--without {name}"
                 )
-        elif name not in listed:
-            parties = hub_folder.parties_of(setting.hub, parse_agreement(text, name), ())
-            hub_folder.agree(setting.hub, text, parties)
+            continue
+        agreement = parse_agreement(text, name)
+        for party in sorted(agreement.parties & directory.members.keys()):
+            if not directory.acceded(party, agreement):
+                wanted.setdefault(party, []).append(text)
+    if wanted:
+        setting.network.accede(wanted, now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from string import ascii_uppercase, digits
@@ -20,7 +21,11 @@ SEED = 2026
 DECLARATION_ROWS = 100
 PARCEL_ROWS = {"vn": 30, "jp": 24}
 WASTE_ROWS = 24
-TREND_ROWS = 8
+WASTE_PARTS = (16,)
+TREND_ROWS = 12
+TREND_PARTS = (4, 8)
+"""Where a table ends and the next one of the day begins."""
+
 FEEDBACK_ROWS = 16
 
 Row = dict[str, str]
@@ -94,7 +99,11 @@ def write_tables(folder: Path, seed: int = SEED) -> None:
         ("nl", "waste.csv", _waste(random)),
         ("rilo-ap", "trends.csv", _trends(random)),
     ):
-        write_csv(folder / member / name, rows)
+        ends = {"waste.csv": WASTE_PARTS, "trends.csv": TREND_PARTS}.get(name, ())
+        written = list(rows)
+        for number, (start, end) in enumerate(pairwise((0, *ends, len(written))), 1):
+            part = name if number == 1 else name.replace(".csv", f"-{number}.csv")
+            write_csv(folder / member / part, written[start:end])
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:

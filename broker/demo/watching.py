@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from adapters.member_folder import NodeFolder, open_folder
-from adapters.store import Store
 from broker.core.model import Delivery, DeliveryHead, Slot
 from broker.core.records import decode
 from broker.demo.processes import Farm, NotReady
@@ -79,9 +78,9 @@ class Watch:
         self.decisions: list[str] = []
 
     @property
-    def stores(self) -> Mapping[str, Store]:
-        """The members' stores."""
-        return {name: watched.node.store for name, watched in self.members.items()}
+    def nodes(self) -> Sequence[NodeFolder]:
+        """The members' folders."""
+        return [watched.node for watched in self.members.values()]
 
     def look(self) -> Picture:
         """Return the picture of now."""

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from statistics import median
 
-from broker.commands import hub_folder
 from broker.commands.hub_folder import HubPlan
+from broker.demo.network import Network
 from broker.demo.processes import Farm, Service, free_port, halong
 from tests.bench.measure import seconds_of
 from tests.bench.rows import Figure, Goal, Row
@@ -43,9 +43,10 @@ def _run(*command: str) -> None:
 
 
 def _start_hub(setting: Setting) -> float:
-    folder = setting.fresh("hub") / "hub"
+    network = Network(setting.fresh("hub"))
+    folder = network.hub
     plan = HubPlan("halong-bench", "127.0.0.1", free_port(), "127.0.0.1", free_port())
-    hub_folder.make_hub(folder, plan, time.time_ns() // 1_000_000)
+    network.make(plan, time.time_ns() // 1_000_000)
     with Farm() as farm:
         hub = farm.add(Service("hub", halong("hub", "--dir", str(folder)), folder))
         started = time.perf_counter()

@@ -18,18 +18,22 @@ import aiokafka
 import broker.log.kafka_shared
 from broker import telemetry
 from broker.clock import SystemClock
-from broker.directory.folder import FolderDirectory
+from broker.directory.signed import SignedDirectory
+from broker.directory.sources import trusted_root
 from broker.log import open_log
 from broker.services.current import CurrentDirectory
 from broker.services.dispatch_state import DispatchState
 from broker.services.dispatcher import Dispatcher
 from broker.services.metrics import Metrics
+from tests.world import MovableClock
 
 
 async def dispatch(folder: Path, url: str) -> None:
     """Dispatch until cancelled."""
     async with open_log(url) as log:
-        directory = CurrentDirectory(FolderDirectory(folder / "directory", folder / "archive"), log)
+        path = folder / "hub-directory"
+        # It was made at a moment of the world, and counts for a day.
+        directory = CurrentDirectory(SignedDirectory(path, trusted_root(path), MovableClock()), log)
         await directory.refresh()
         sys.stdout.write("started\n")
         sys.stdout.flush()

@@ -28,17 +28,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
-from adapters.member_folder import MemberPlan, make_member, open_folder
+from adapters.member_folder import MemberPlan, open_folder
 from adapters.sending.draft import Draft
 from adapters.status import Snapshot, snapshot
 from broker.clock import SystemClock
-from broker.commands import hub_folder
 from broker.commands.hub_folder import HubPlan
 from broker.core.directory import MemberClass
 from broker.core.model import Region
+from broker.demo.network import Network
 from broker.demo.processes import Service, ask, environment, free_port, halong
-from broker.demo.setting import join
-from broker.directory.joining import read_join_request
 from schemas import load_catalogue
 from tests.faults.counting import MARK, Delivered, Found, Said, by_mark, compare
 from tests.faults.raw_sqlite import inboxes, statements
@@ -117,25 +115,27 @@ class Live:
 
     @classmethod
     def built(cls, folder: Path, commands: Mapping[str, Sequence[str]] | None = None) -> Live:
-        """Make the folders as `halong init`, `hub admit`, `hub agree` and `member join` do.
+        """Make the folders as the commands of the ceremonies do.
 
         `commands` replaces what is run for a name: a hub that is broken on purpose, a clock that is wrong.
         """
         # Everybody joined yesterday, so that keys count also where a clock is behind.
         now = SystemClock().now() - DAY_MS
-        hub = folder / "hub"
-        hub_folder.make_hub(hub, HubPlan(NETWORK, HOST, free_port(), HOST, 0), now)
+        network = Network(folder)
+        network.make(HubPlan(NETWORK, HOST, free_port(), HOST, 0), now)
+        plans = []
         for member in MEMBERS:
             region = Region.EUROPE if member == "nl" else Region.ASIA_PACIFIC
-            plan = MemberPlan(member, member.upper(), MemberClass.CUSTOMS, [region], NETWORK, 0)
-            request = make_member(folder / member, plan, now)
-            hub_folder.admit(hub, read_join_request(request, NETWORK), now)
+            plans.append(MemberPlan(member, member.upper(), MemberClass.CUSTOMS, [region], NETWORK, 0))
+        network.admit(plans, now)
+        texts: dict[str, list[bytes]] = {}
         for number, ((giver, receiver), types) in enumerate(DEALS.items()):
             text = AGREEMENT.format(giver=giver, receiver=receiver, nonce=f"{number:032x}", types=list(types))
-            hub_folder.agree(hub, text.encode(), sorted((giver, receiver)))
-        for member in MEMBERS:
-            join(hub, folder / member)
-        usual = {"hub": ("hub", "--dir", str(hub))}
+            for party in (giver, receiver):
+                texts.setdefault(party, []).append(text.encode())
+        network.accede(texts, now)
+        network.welcome(MEMBERS)
+        usual = {"hub": ("hub", "--dir", str(network.hub))}
         usual |= {member: ("member", "--dir", str(folder / member)) for member in MEMBERS}
         given = commands or {}
         services = {

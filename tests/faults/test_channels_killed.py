@@ -11,7 +11,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import pytest
@@ -63,13 +63,8 @@ def is_published(setting: Setting) -> bool:
 
 def owed(setting: Setting) -> set[str]:
     """The statements that the receiver must get: from what was signed and agreed, nothing of the hub's."""
-    nodes = {member: open_folder(setting.member(member)) for member in SENDERS}
-    stores = {member: node.__enter__().store for member, node in nodes.items()}
-    try:
-        sent = expected.sent(stores, setting.directory())
-    finally:
-        for node in nodes.values():
-            node.__exit__(None, None, None)
+    with ExitStack() as stack:
+        sent = expected.sent([stack.enter_context(open_folder(setting.member(each))) for each in SENDERS])
     return {one.arrived.statement.hex() for one in sent if RECEIVER in one.shares}
 
 
@@ -90,7 +85,8 @@ async def play(
             farm.services[name].start()
         await asyncio.to_thread(farm.services["hub"].await_ready)
         day.write_exports(setting)
-        exports = [*day.morning(setting), day.declarations(setting, None, None), day.trends(setting)]
+        rest = [day.waste(setting, 2), *(day.trends(setting, part) for part in (2, 3))]
+        exports = [*day.morning(setting), day.declarations(setting, None, None), *rest]
         for export in exports:
             await asyncio.to_thread(export.publish, setting)
         await until(lambda: is_published(setting))

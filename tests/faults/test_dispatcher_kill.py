@@ -13,11 +13,11 @@ import pytest
 
 from broker.core.model import Envelope, Header
 from broker.core.records import decode, framed, partition_of, statement_id
-from broker.directory.folder import FolderDirectory
 from broker.log import Partition, Record, open_log
 from broker.log.topics import PARTITIONS_PER_REGION, hub_topics, inbox_topic, notices_topic
 from tests.faults.kills import Workers, stored
-from tests.world import NETWORK, World, sighting
+from tests.signed_world import SignedWorld
+from tests.world import World, sighting
 
 pytestmark = [pytest.mark.kafka, pytest.mark.sockets]
 
@@ -33,21 +33,12 @@ LONGEST_LIFE_SECONDS = 0.6
 
 def prepare(folder: Path) -> list[bytes]:
     """Write a directory in which `vn` and `jp` give to all; return notices of both, in turn."""
-    world = World(folder, *MEMBERS)
-    (folder / "directory").mkdir()
-    (folder / "directory" / "network.toml").write_text(
-        f'name = "{NETWORK}"\nlog_key = "{world.log_signer.vkey}"\n'
-    )
-    directory = FolderDirectory(folder / "directory", folder / "archive")
-    for member in world.source.members.values():
-        directory.write_member(member)
+    world, drafts = SignedWorld(folder, *MEMBERS), World(folder, *MEMBERS)
     for giver in ("vn", "jp"):
         for receiver in MEMBERS:
             if giver != receiver:
-                agreement = world.agree(giver, receiver)
-                directory.write_agreement(world.source.text_of(agreement))
-                directory.accede(giver, agreement)
-                directory.accede(receiver, agreement)
+                text = drafts.source.text_of(drafts.agree(giver, receiver))
+                world.network.accede(text, giver, receiver)
     return [world.compose(("vn", "jp")[number % 2], sighting()) for number in range(NOTICES)]
 
 

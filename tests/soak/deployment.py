@@ -16,15 +16,12 @@ from pathlib import Path
 
 from adapters.channels.sql_sqlite import schema
 from adapters.configuration import MEMBER_FILE
-from adapters.member_folder import MemberPlan, make_member
-from broker.commands import hub_folder
+from adapters.member_folder import MemberPlan
 from broker.commands.hub_folder import HubPlan
-from broker.core.agreement_text import parse_agreement
 from broker.core.directory import MemberClass
 from broker.core.model import Region
+from broker.demo.network import Network
 from broker.demo.processes import Farm, Service, free_port, halong
-from broker.demo.setting import join
-from broker.directory.joining import read_join_request
 
 NETWORK = "halong-soak"
 HOST = "127.0.0.1"
@@ -101,21 +98,19 @@ class Deployment:
         now = time.time_ns() // 1_000_000
         self.folder.mkdir(parents=True, exist_ok=True)
         members = [PUBLISHER, *(f"receiver{number}" for number in range(self.receivers))]
-        plan = HubPlan(NETWORK, HOST, free_port(), HOST, free_port(), self.log)
-        hub = self.path("hub")
-        hub_folder.make_hub(hub, plan, now)
-        for name in members:
-            wanted = MemberPlan(
-                name, name, MemberClass.CUSTOMS, [Region.ASIA_PACIFIC], NETWORK, health_port=0
-            )
-            request = make_member(self.path(name), wanted, now)
-            hub_folder.admit(hub, read_join_request(request, NETWORK), now)
+        network = Network(self.folder)
+        network.make(HubPlan(NETWORK, HOST, free_port(), HOST, free_port(), self.log), now)
+        region = [Region.ASIA_PACIFIC]
+        network.admit(
+            (MemberPlan(each, each, MemberClass.CUSTOMS, region, NETWORK, health_port=0) for each in members),
+            now,
+        )
         parties = ", ".join(f'"{name}"' for name in sorted(members))
         text = AGREEMENT.format(parties=parties, publisher=PUBLISHER).encode()
-        hub_folder.agree(hub, text, hub_folder.parties_of(hub, parse_agreement(text, "sustained"), ()))
+        network.accede({each: [text] for each in members}, now)
+        network.welcome((PUBLISHER, *self.receiving))
         for name in (PUBLISHER, *self.receiving):
             self._configure(name)
-            join(hub, self.path(name))
 
     def _configure(self, name: str) -> None:
         file = self.path(name) / MEMBER_FILE

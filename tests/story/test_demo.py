@@ -30,6 +30,9 @@ MAP = ROOT / "deploy/examples/maps/declarations.toml"
 SUMMARY = re.compile(r"demo: (\d+) published, (\d+) delivered, (\d+) refused, (\d+) leaves, log verified")
 SECONDS = 240
 CANARY = "CANARY-TRADER"
+DISK = ("unsigned", "mixed", "rolled-back", "withheld", "equivocation", "pin", "expired")
+"""Codes in which attacks on the hub's own disk end at the members' nodes."""
+
 MEMBERS = [role.id for role in CAST]
 
 Play = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -87,19 +90,22 @@ def declarations(path: Path, count: int) -> Path:
     return path
 
 
-def test_the_demo_shows_five_acts_and_ends_with_the_count_of_the_log(tmp_path: Path) -> None:
+def test_the_demo_shows_nine_acts_and_ends_with_the_count_of_the_log(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
 
     done = play("--keep", str(folder))
 
-    for act in (
+    assert re.findall(r"^[0-9]  (.+)$", done.stdout, re.MULTILINE) == [
+        "who is a member, and who says so",
         "one notice, four views",
         "an agreement decides",
+        "what only one side lists counts for nothing",
+        "one side leaves",
         "attacks",
+        "the hub's own disk, in other hands",
         "the hub dies",
         "the log proves it",
-    ):
-        assert act in done.stdout
+    ]
     assert "✗" not in done.stdout
     found = SUMMARY.fullmatch(done.stdout.splitlines()[-1])
     assert found is not None
@@ -114,7 +120,9 @@ def test_five_processes_have_five_stores_and_nothing_that_is_withheld_is_where_i
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "demo"
-    answer("--keep", str(folder), "--from", str(declarations(tmp_path / "t.csv", 20)), "--map", str(MAP))
+    table = declarations(tmp_path / "t.csv", 20)
+
+    said = answer("--keep", str(folder), "--from", str(table), "--map", str(MAP))
 
     assert (folder / "hub/log.db").exists()
     for member in MEMBERS:
@@ -128,12 +136,41 @@ def test_five_processes_have_five_stores_and_nothing_that_is_withheld_is_where_i
     for log in folder.rglob("log.jsonl"):
         assert CANARY not in log.read_text()
         assert item not in log.read_text()
+    shows_who_signed(said, folder)
+    shows_that_both_sides_must_list(said, folder)
+    assert said["leaving"]["came_before"] == said["leaving"]["before"] > 0
+    assert (said["leaving"]["came_after"], said["leaving"]["after"]) == (0, 4)
+    refused = {each["answered"] for each in said["attacks"] if each["by"] != "the hub"}
+    assert refused == {f"directory-{code}" for code in DISK}
     # Every delivery and every non-delivery has its grants or its clause, as the log shows it.
     found = asyncio.run(explain_all(folder, MEMBERS))
     assert found.otherwise == []
     assert found.given == sum(inboxes(folder).values())
     assert found.withheld > 0
     assert found.at_nodes > found.given
+    assert (said["explained"]["given"], said["explained"]["withheld"]) == (found.given, found.withheld)
+    assert said["explained"]["versions"] >= 3
+
+
+def shows_who_signed(said: dict[str, Any], folder: Path) -> None:
+    """What the first act says of signatures stands in the hub's own files."""
+    metadata = folder / "hub/directory/metadata"
+    for role, fact in (("root", "root_signatures"), ("targets", "secretariat_signatures")):
+        newest = max(metadata.glob(f"*.{role}.json"), key=lambda path: int(path.name.partition(".")[0]))
+        assert len(json.loads(newest.read_text())["signatures"]) == said["directory"][fact]
+    assert said["directory"]["root_signatures"] >= 3
+    assert said["directory"]["secretariat_signatures"] == 2
+    assert said["directory"]["members"] == {"jp": 3, "nl": 2, "rilo-ap": 1, "vn": 3}
+
+
+def shows_that_both_sides_must_list(said: dict[str, Any], folder: Path) -> None:
+    """What rilo-ap has of waste by the agreement that it acceded to late is all of what came later."""
+    told = said["accession"]
+    assert told["came_before"] == 0 < told["before"]
+    assert told["came_after"] == told["after"] > 0
+    assert 0 < told["seconds_to_force"] < told["seconds_to_notice"] < 60
+    came = [each for each in arrivals(folder) if each[0] == "rilo-ap" and "nl-rilo-ap-2026" in each[-1]]
+    assert len(came) == told["after"]
 
 
 def holders(folder: Path, secret: bytes) -> set[str]:
@@ -155,6 +192,9 @@ def test_a_kept_folder_publishes_nothing_twice(tmp_path: Path) -> None:
     assert not any(each["queued"] for each in second["tables"])
     assert (second["published"], second["delivered"]) == (first["published"], first["delivered"])
     assert inboxes(folder).total() == first["delivered"]
+    for name in ("before", "came_before", "after", "came_after"):
+        assert second["accession"][name] == first["accession"][name]
+    assert second["explained"] == first["explained"]
 
 
 def test_without_an_agreement_exactly_its_deliveries_are_missing(tmp_path: Path) -> None:
@@ -240,6 +280,8 @@ def test_on_kafka_it_is_the_same_and_a_foreign_consumer_counts_the_same(tmp_path
     said = answer("--keep", str(folder), "--engine", "kafka", KAFKA_BOOTSTRAP=kafka)
 
     assert said["log"] == "verified"
+    assert said["accession"]["came_after"] == said["accession"]["after"] > 0
+    assert said["leaving"]["came_after"] == 0 < said["leaving"]["after"]
     assert inboxes(folder) == Counter(said["members"])
     prefix = load_hub_config(folder / "hub").log.rpartition("/")[2]
     for member in MEMBERS:
