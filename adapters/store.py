@@ -34,7 +34,7 @@ BUSY_PAUSE_SECONDS = 0.01
 CHECKPOINT_PAGES = 8_000
 """Pages in the -wal file before they are moved to the database: 32 MB.  Ids are digests, so each row touches
 pages all over the indexes; the more rows share a move, the fewer pages are written again."""
-CACHE_KIB = 16 << 10
+CACHE_KIB = 8 << 10
 """What does not fit is written before its transaction ends, perhaps several times."""
 MOST_ALARMS = 1000
 
