@@ -34,7 +34,7 @@ from broker.core.errors import (
 )
 from broker.core.limits import MOST_REQUEST_STATEMENTS
 from broker.core.model import Region
-from broker.core.note import MOST_NOTE_BYTES
+from broker.core.signed_note import MOST_NOTE_BYTES
 from broker.core.wire import (
     NOT_HERE,
     Consistency,

@@ -244,6 +244,12 @@ class Untimely(Refused):
     code = "untimely"
 
 
+class NotCosigned(Refused):
+    """Not enough witnesses stand behind a checkpoint."""
+
+    code = "not-cosigned"
+
+
 class LaneGap(Refused):
     """A lane's sequence has a hole or a repeat: a delivery was dropped, added or moved."""
 

@@ -22,8 +22,9 @@ from broker.core.limits import (
     MOST_SLOT_STRING_BYTES,
 )
 from broker.core.model import Delivery, Disclosure, Envelope, KeyWrap, Proof, SealedSlot, Slot
-from broker.core.note import MOST_NOTE_BYTES, LogSigner
+from broker.core.note import LogSigner
 from broker.core.sign1 import BatchProof, assembled, parse_signature
+from broker.core.signed_note import MOST_NOTE_BYTES
 from broker.core.signing import sign_header
 from broker.core.slots import slot_digest
 from tests.attacks.envelopes import (

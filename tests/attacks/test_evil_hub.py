@@ -14,6 +14,7 @@ import pytest
 
 from adapters.receiving.times import MOST_COVERED
 from broker.core.catalogue import NoticeType
+from broker.core.cosignature import MOST_SECONDS
 from broker.core.errors import Refused, Unavailable
 from broker.core.keys import Algorithm, PrivateKey, new_salt
 from broker.core.model import (
@@ -27,7 +28,7 @@ from broker.core.model import (
     Slot,
     Tlp,
 )
-from broker.core.note import MOST_SECONDS, LogSigner
+from broker.core.note import LogSigner
 from broker.core.records import decode, encode
 from broker.core.slots import disclose, slot_digest
 from broker.core.timely import COVERED_WITHIN_MS

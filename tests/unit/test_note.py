@@ -10,10 +10,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.core.cosignature import COSIGNATURE_TYPE, CosignatureKey
 from broker.core.errors import BadConfiguration, BadProof
 from broker.core.keys import Algorithm, PrivateKey, PublicKey
 from broker.core.merkle import EMPTY_ROOT
-from broker.core.note import MOST_NOTE_BYTES, LogKey, LogSigner
+from broker.core.note import ED25519_TYPE, LogKey, LogSigner
+from broker.core.signed_note import MOST_NOTE_BYTES, MOST_SIGNATURES, write_vkey
 
 NAME = "halong-test/log"
 KEY = PrivateKey.from_seed(Algorithm.ED25519, bytes(range(32)))
@@ -76,9 +78,14 @@ def test_a_verifier_key_in_any_other_form_is_refused(vkey: str) -> None:
 
 def test_a_weak_key_is_pinned_by_nobody() -> None:
     """A point of small order, written as a log would write it: anybody could sign for it."""
-    weak = LogKey(NAME, PublicKey(Algorithm.ED25519, bytes([1]).ljust(32, b"\0")))
-    with pytest.raises(BadConfiguration, match="weak"):
-        LogKey.parse(weak.vkey)
+    weak = PublicKey(Algorithm.ED25519, bytes([1]).ljust(32, b"\0"))
+    for pin in (
+        lambda: LogKey(NAME, weak),
+        lambda: LogKey.parse(write_vkey(NAME, ED25519_TYPE, weak)),
+        lambda: CosignatureKey.parse(write_vkey(NAME, COSIGNATURE_TYPE, weak)),
+    ):
+        with pytest.raises(BadConfiguration, match="weak"):
+            pin()
 
 
 def test_a_log_has_a_name_that_a_note_can_carry_and_an_ed25519_key() -> None:
@@ -192,7 +199,7 @@ def test_a_note_has_bounds() -> None:
     stranger = "— witness AAAAAAAA\n".encode()
     assert LOG.key.open_checkpoint(NOTE + 16 * stranger).size == 20852163
     with pytest.raises(BadProof, match="too many"):
-        LOG.key.open_checkpoint(NOTE + 64 * stranger)
+        LOG.key.open_checkpoint(NOTE + MOST_SIGNATURES * stranger)
     with pytest.raises(BadProof, match="too large"):
         LOG.key.open_checkpoint(NOTE + bytes(MOST_NOTE_BYTES))
 
@@ -224,7 +231,7 @@ def test_the_time_is_a_cosignature_as_c2sp_has_it() -> None:
 
 
 def timed(seconds: int, signature: bytes, name: str = NAME) -> bytes:
-    line = b64encode(LOG.key.time_id + seconds.to_bytes(8) + signature).decode()
+    line = b64encode(LOG.key.timing.key_id + seconds.to_bytes(8) + signature).decode()
     return NOTE + f"— {name} {line}\n".encode()
 
 
