@@ -19,6 +19,7 @@ from functools import partial
 
 from broker.aside import Aside
 from broker.clock import Clock
+from broker.core.cose_receipt import with_root_signed
 from broker.core.errors import NotCanonical
 from broker.core.merkle import Frontier, leaf_hash
 from broker.core.model import Checkpoint, Leaf, TopicPosition
@@ -245,7 +246,7 @@ class Sequencer:
         root = self._tree.root()
         # The time of the log never goes back, whatever is done to the clock: members would take it for a lie.
         signed_at = max(self._clock.now(), self._signed_at)
-        sign = partial(self._signer.sign_checkpoint, size, root, signed_at)
+        sign = partial(_signed, self._signer, size, root, signed_at)
         checkpoint = Checkpoint(
             size=size,
             root=root,
@@ -262,6 +263,10 @@ class Sequencer:
         self._moved.clear()
         self._metrics.checkpoints.inc()
         log_line.info("checkpoint.signed", size=size)
+
+
+def _signed(signer: LogSigner, size: int, root: bytes, at: int) -> bytes:
+    return with_root_signed(signer, signer.sign_checkpoint(size, root, at), root)
 
 
 def entry_of(stored: Stored) -> bytes:
