@@ -5,11 +5,13 @@ to others what a leaf means, and who signed the root.
 
 The tree keeps the hash of every complete subtree, level by level.  Appending hashes only the
 subtrees that the leaf completes, and any root or path, of the present tree or of any smaller one,
-is put together from O(log n) kept hashes: nothing is ever computed again from the start.
+is put together from O(log n) kept hashes: nothing is ever computed again from the start.  Where the
+hashes are kept is open: in memory and on disk (`Tree`), or in tiles that anybody wrote (`tiles.TiledTree`).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import Protocol, Self
@@ -46,57 +48,20 @@ class Level(Protocol):
     def __getitem__(self, where: slice, /) -> bytes | bytearray: ...
 
 
-class Tree:
-    """A growing tree that answers for every size it ever had.
+class AnyTree(ABC):
+    """A tree that answers for every size that it ever had, from the hashes of its complete subtrees."""
 
-    Args:
-        leaf_hashes: What it begins with.
-        level: Makes what the hashes of a level are kept in.
-    """
+    __slots__ = ("_edge", "_edge_size")
 
-    __slots__ = ("_edge", "_edge_size", "_level", "_levels")
-
-    def __init__(self, leaf_hashes: Iterable[bytes] = (), *, level: Callable[[], Level] = bytearray) -> None:
-        # Level k holds, one after the other, the hashes of the complete subtrees of 2**k leaves.
-        self._level = level
-        self._levels = [level()]
+    def __init__(self) -> None:
         # The right edge of the tree of one size: many paths are wanted to the same.
         self._edge: dict[int, bytes] = {}
         self._edge_size = 0
-        self.extend(leaf_hashes)
 
     @property
+    @abstractmethod
     def size(self) -> int:
         """How many leaves there are."""
-        return len(self._levels[0]) // HASH_BYTES
-
-    def append(self, leaf_hash: bytes) -> None:
-        """Add one leaf, given by its hash."""
-        self.extend((leaf_hash,))
-
-    def extend(self, leaf_hashes: Iterable[bytes]) -> None:
-        """Add leaves, given by their hashes, in order."""
-        added = list(leaf_hashes)
-        if any(len(one) != HASH_BYTES for one in added):
-            raise ValueError("a leaf hash has 32 bytes")
-        below = self._levels[0]
-        below += b"".join(added)
-        height = 1
-        while len(below) >= PAIR_BYTES:
-            if height == len(self._levels):
-                self._levels.append(self._level())
-            above = self._levels[height]
-            start, end = 2 * len(above), len(below) // PAIR_BYTES * PAIR_BYTES
-            if start == end:
-                return
-            above += b"".join(
-                [
-                    sha256(b"\x01" + below[at : at + PAIR_BYTES]).digest()
-                    for at in range(start, end, PAIR_BYTES)
-                ]
-            )
-            below = above
-            height += 1
 
     def leaf(self, index: int) -> bytes:
         """Return the hash of leaf `index`."""
@@ -162,9 +127,9 @@ class Tree:
             raise ValueError("the tree never had that size")
         return size
 
+    @abstractmethod
     def _node(self, height: int, index: int) -> bytes:
-        at = index * HASH_BYTES
-        return bytes(self._levels[height][at : at + HASH_BYTES])
+        """Return the hash of a complete subtree: of leaves index · 2**height and on, 2**height of them."""
 
     def _edge_from(self, start: int, size: int) -> bytes:
         if size != self._edge_size:
@@ -184,6 +149,69 @@ class Tree:
             node = self._node(height, end >> height)
             result = node_hash(node, result) if result else node
         return result
+
+
+class Tree(AnyTree):
+    """A growing tree.
+
+    Args:
+        leaf_hashes: What it begins with.
+        level: Makes what the hashes of a level are kept in.
+    """
+
+    __slots__ = ("_level", "_levels")
+
+    def __init__(self, leaf_hashes: Iterable[bytes] = (), *, level: Callable[[], Level] = bytearray) -> None:
+        super().__init__()
+        # Level k holds, one after the other, the hashes of the complete subtrees of 2**k leaves.
+        self._level = level
+        self._levels = [level()]
+        self.extend(leaf_hashes)
+
+    @property
+    def size(self) -> int:
+        """How many leaves there are."""
+        return len(self._levels[0]) // HASH_BYTES
+
+    def append(self, leaf_hash: bytes) -> None:
+        """Add one leaf, given by its hash."""
+        self.extend((leaf_hash,))
+
+    def extend(self, leaf_hashes: Iterable[bytes]) -> None:
+        """Add leaves, given by their hashes, in order."""
+        added = list(leaf_hashes)
+        if any(len(one) != HASH_BYTES for one in added):
+            raise ValueError("a leaf hash has 32 bytes")
+        below = self._levels[0]
+        below += b"".join(added)
+        height = 1
+        while len(below) >= PAIR_BYTES:
+            if height == len(self._levels):
+                self._levels.append(self._level())
+            above = self._levels[height]
+            start, end = 2 * len(above), len(below) // PAIR_BYTES * PAIR_BYTES
+            if start == end:
+                return
+            above += b"".join(
+                [
+                    sha256(b"\x01" + below[at : at + PAIR_BYTES]).digest()
+                    for at in range(start, end, PAIR_BYTES)
+                ]
+            )
+            below = above
+            height += 1
+
+    def hashes(self, height: int, start: int, count: int) -> bytes:
+        """Return the hashes of complete subtrees of 2**height leaves, one after the other."""
+        if not 0 <= start <= start + count <= self.size >> height:
+            raise ValueError("the tree has no such subtrees")
+        if not count:
+            return b""
+        return bytes(self._levels[height][start * HASH_BYTES : (start + count) * HASH_BYTES])
+
+    def _node(self, height: int, index: int) -> bytes:
+        at = index * HASH_BYTES
+        return bytes(self._levels[height][at : at + HASH_BYTES])
 
 
 class Frontier:
