@@ -225,7 +225,26 @@ DROP INDEX shared_by_delivery;
 """
 """Digests of what others got: an index on them cost more than all other tables; see `feedback.view.find`."""
 
-STEPS: tuple[str, ...] = (FIRST, SECOND, THIRD)
+FOURTH = """
+CREATE TABLE witnessed (
+    origin TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    note BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE contradictions (
+    id INTEGER PRIMARY KEY,
+    origin TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    kept BLOB NOT NULL,
+    shown BLOB NOT NULL,
+    UNIQUE (kept, shown)
+) STRICT;
+"""
+"""The largest tree of a log that this node's witness cosigned, and what contradicts it: see `witness`."""
+
+STEPS: tuple[str, ...] = (FIRST, SECOND, THIRD, FOURTH)
 
 FORMAT = len(STEPS)
 """Counts the steps; a file with a higher number was written by a later version."""

@@ -26,6 +26,7 @@ class Use(Enum):
     TRANSPORT = "transport"
     SEAL = "seal"
     DIRECTORY = "directory"
+    WITNESS = "witness"
 
 
 class Revocation(Enum):
@@ -52,7 +53,7 @@ class MemberClass(Enum):
 
 @dataclass(frozen=True, slots=True)
 class MemberKey:
-    """A key that signs, opens seals or signs the directory; `id` is that of `public`."""
+    """A key that signs, opens seals, signs the directory or cosigns the log; `id` is that of `public`."""
 
     id: bytes
     use: Use
@@ -182,6 +183,12 @@ class Directory:
         """
         start = self._pq_required_from.get(member)
         return start is not None and at >= start
+
+    def witness_keys(self, member: str, at: int) -> Sequence[MemberKey]:
+        """Return the keys by which the member's witness cosigns the log at `at`."""
+        found = self.members.get(member)
+        keys = () if found is None else found.keys
+        return [key for key in keys if key.use is Use.WITNESS and key.valid_at(at)]
 
     def member_of_transport_key(self, spki_digest: bytes, at: int) -> str | None:
         """Return whose TLS key this is, if it counts at `at`."""

@@ -24,6 +24,7 @@ ALGORITHMS = {
     Use.SIGN: (Algorithm.ED25519, Algorithm.ESP256, Algorithm.ML_DSA_65),
     Use.DIRECTORY: (Algorithm.ED25519, Algorithm.ESP256),
     Use.SEAL: (Algorithm.MLKEM768_X25519,),
+    Use.WITNESS: (Algorithm.ED25519,),
 }
 USES = {value.value: value for value in Use}
 

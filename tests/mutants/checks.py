@@ -31,13 +31,14 @@ WHERE = (
     "adapters/sending/*.py",
     "adapters/receiving/*.py",
     "adapters/stick/*.py",
+    "adapters/witness/*.py",
 )
 ERRORS = {
     name
     for name, value in vars(errors).items()
     if isinstance(value, type) and issubclass(value, errors.HalongError)
 }
-WITHHOLDING = frozenset({"Withhold", "_quarantine"})
+WITHHOLDING = frozenset({"Withhold", "_quarantine", "Denied"})
 FAILING = frozenset({"fail"})
 REFUSING = re.compile(r"_?(check|verify)_?\w*")
 
