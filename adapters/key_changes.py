@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from adapters.configuration import MEMBER_FILE, NodeConfig
 from adapters.directory.copy import Copy
-from adapters.directory.own import CHANGE_FILE, intend, intended, read_own, write_own
+from adapters.directory.own import CHANGE_FILE, carry, intend, intended, read_own, write_own
 from broker.clock import Clock
 from broker.core.directory import Member, MemberKey, Revocation, TransportKey, Use
 from broker.core.errors import BadConfiguration
@@ -237,6 +237,7 @@ def hand_over(standing: Standing, change: Change, output: Path | None) -> Path:
     if output is None:
         intend(standing.copy, change)
         return standing.copy / CHANGE_FILE
+    carry(standing.copy, change)
     write_whole(output, change.write())
     return output
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("halong", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("halong")
 
-pytest_plugins = ["tests.kafka", "tests.postgres", "tests.softhsm"]
+pytest_plugins = ["tests.kafka", "tests.networks", "tests.postgres", "tests.softhsm"]
 
 
 @pytest.fixture(autouse=True)

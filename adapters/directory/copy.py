@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import cast
 
 from adapters.directory.client import check_with_client
-from adapters.directory.own import Own, Signed, intended, read_own, settle, write_own
+from adapters.directory.own import Own, Signed, intended, read_own, said_by, settle, write_own
 from adapters.directory.seen import Seen
 from broker.clock import Clock
 from broker.core.errors import (
@@ -204,8 +204,7 @@ class Copy:
     def acknowledge(self, change: Change) -> None:
         """Remember that the hub took a change of ours: from now on it must show it."""
         with self._alone():
-            signed = Signed(change.number, sha256(change.signed).hexdigest())
-            write_own(self.path, replace(read_own(self.path), signed=signed))
+            write_own(self.path, replace(read_own(self.path), signed=said_by(change)))
 
     # --- what the checks look at ------------------------------------------------------------------------
 
@@ -260,14 +259,11 @@ class Copy:
         line = version.lines[self._role]
         signed = Signed(line.number, self._digest(line, files))
         change = intended(self.path)
-        ours = change is not None and (change.number, sha256(change.signed).hexdigest()) == (
-            signed.number,
-            signed.sha256,
-        )
+        waited = None if change is None else said_by(change)
         if change is not None and change.number <= line.number:
-            settle(self.path, refused=not ours)
+            settle(self.path, refused=signed != waited)
         write_own(self.path, replace(own, signed=signed))
-        return own.signed is not None and signed != own.signed and not ours
+        return own.signed is not None and signed not in (own.signed, own.carried, waited)
 
     def _digest(self, line: Line, files: Mapping[str, bytes]) -> str:
         """Return SHA-256 of what our role's file says, without the signatures."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -41,6 +42,7 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     next: list[_Key] = []
     past: list[list[_Key]] = []
     signed: Signed | None = None
+    carried: Signed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,14 @@ class Own:
         next: Those that the secretariat was asked to name instead, while a rotation is under way.
         past: Those that could sign it before.
         signed: The last that its role said and that the hub took.
+        carried: What the member signed last into a file, which people take to the hub.
     """
 
     keys: frozenset[PublicKey]
     next: frozenset[PublicKey] = frozenset()
     past: tuple[frozenset[PublicKey], ...] = field(default=())
     signed: Signed | None = None
+    carried: Signed | None = None
 
     def rotated(self) -> Own:
         """Return the same once the next keys are named."""
@@ -79,6 +83,7 @@ def read_own(folder: Path) -> Own:
             _keys(kept.next),
             tuple(map(_keys, kept.past)),
             kept.signed,
+            kept.carried,
         )
     except FileNotFoundError:
         raise BadConfiguration(
@@ -96,8 +101,19 @@ def write_own(folder: Path, own: Own) -> None:
         next=_as_kept(own.next),
         past=[_as_kept(each) for each in own.past],
         signed=own.signed,
+        carried=own.carried,
     )
     write_whole(folder / OWN_FILE, msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
+
+
+def said_by(change: Change) -> Signed:
+    """Return what the role says once the change is taken."""
+    return Signed(change.number, sha256(change.signed).hexdigest())
+
+
+def carry(folder: Path, change: Change) -> None:
+    """Remember a signed change of the member's own role that is taken to the hub as a file."""
+    write_own(folder, replace(read_own(folder), carried=said_by(change)))
 
 
 def intend(folder: Path, change: Change) -> None:

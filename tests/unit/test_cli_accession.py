@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from adapters.directory.copy import Copy
+from adapters.directory.own import Own, read_own, write_own
+from adapters.member_folder import write_member_config
 from broker.core.agreements import Context, Share, Withhold, decide, parse_agreement
 from broker.core.errors import UnfitDirectory
 from broker.directory.change import Change
-from broker.files import write_key
+from broker.files import make_private_folder, write_key
 from broker.terminal import Exit
-from tests.ceremony import SignedNetwork, active, private, signed
+from tests.ceremony import SignedNetwork, active, private, signed, spare
+from tests.networks import plan
 from tests.strategies import header
 from tests.unit.test_cli_commands import AGREEMENTS, Terminal, at
 
@@ -24,7 +28,7 @@ WAITING = Path("vn/directory/own-change.json")
 
 
 class Network:
-    """A signed directory, of which the node of vn has a copy and its key."""
+    """A directory, of which the node of vn has a copy and its key."""
 
     def __init__(self, folder: Path) -> None:
         self.signed = SignedNetwork(folder / "hub-directory")
@@ -35,12 +39,12 @@ class Network:
     def hand_out(self) -> None:
         """Let vn have a copy of what is in force, vouched for."""
         self.signed.renew()
-        shutil.rmtree("vn/directory", ignore_errors=True)
-        shutil.copytree(self.signed.path, "vn/directory")
+        shutil.copytree(self.signed.path, "vn/directory", dirs_exist_ok=True)
 
     def take(self, path: Path) -> None:
         """Let the hub take what waits or was carried."""
         self.signed.take(Change.read(path.read_bytes()))
+        path.unlink()
         self.hand_out()
 
     def verdict(self) -> Share | Withhold:
@@ -51,10 +55,12 @@ class Network:
 
 @pytest.fixture
 def network(at: Terminal, tmp_path: Path) -> Network:
-    at("init member vn --id vn --region asia-pacific --network halong-test --name Customs")
-    Path("vn/keys/directory.pem").unlink(missing_ok=True)
+    make_private_folder(Path("vn/keys"))
     write_key(Path("vn/keys/directory.pem"), active("vn").to_pem())
-    return Network(tmp_path)
+    write_member_config(Path("vn"), plan("vn"))
+    network = Network(tmp_path)
+    write_own(Path("vn/directory"), Own(frozenset({active("vn").public, spare("vn").public})))
+    return network
 
 
 def test_a_grant_counts_once_both_have_acceded_and_no_more_once_one_has_left(
@@ -106,13 +112,24 @@ def test_only_the_members_own_key_signs_and_one_change_waits_at_a_time(
     assert "waits for the hub" in again.err
 
 
-def test_a_change_can_be_carried_in_a_file(at: Terminal, network: Network) -> None:
+def test_a_change_can_be_carried_in_a_file_and_the_node_knows_it_for_its_own(
+    at: Terminal, network: Network
+) -> None:
+    copy = Copy(Path("vn/directory"), "vn", network.signed.clock)
+    copy.take(network.signed.repository.files)
     said = at(f"agreement accede {FILE} --dir vn --yes -o carried.json")
-    assert "halong directory take carried.json" in said.err
+    assert "halong hub take carried.json" in said.err
     assert not WAITING.exists()
-    network.take(Path("carried.json"))
+    carried = read_own(copy.path).carried
+
+    network.signed.take(Change.read(Path("carried.json").read_bytes()))
+
+    assert not copy.take(network.signed.repository.files).signed_elsewhere
+    assert read_own(copy.path).signed == carried
     agreement = parse_agreement(FILE.read_bytes())
     assert network.signed.source().load().acceded("vn", agreement)
+    network.signed.leave("vn", agreement.id, agreement.version)
+    assert copy.take(network.signed.repository.files).signed_elsewhere
 
 
 def test_nobody_accedes_for_another(at: Terminal, network: Network) -> None:

@@ -243,7 +243,7 @@ def _sign(
 
 def _after_signing(output: Path | None) -> str:
     if output is not None:
-        return f"carry {output} to the hub: halong directory take {output}"
+        return f"carry {output} to the hub: halong hub take {output}"
     return "nothing: the node hands it to the hub as soon as it reaches it (halong member)"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.configuration import load_node_config
-from adapters.directory.own import CHANGE_FILE, intend, intended
+from adapters.directory.own import CHANGE_FILE, carry, intend, intended
 from broker.clock import SystemClock
 from broker.commands.agreement.places import Place
 from broker.core.errors import BadConfiguration
@@ -96,6 +96,7 @@ def sign(
         )
     change = prepared.change.sign(signer)
     if output is not None:
+        carry(copy, change)
         write_whole(output, change.write())
         return output
     intend(copy, change)
