@@ -17,7 +17,15 @@ from broker.demo.table import write_tables
 
 ROOT = Path(__file__).parents[2]
 RUNS_ON = ("halong hub --dir", "halong member --dir")
-ASKS = ("halong hub admit", "halong hub agree", "halong member join", "halong init")
+ASKS = (
+    "halong init",
+    "halong directory init",
+    "halong hub take",
+    "halong member invite",
+    "halong member join",
+    "halong member approve",
+    "halong agreement accede",
+)
 SECONDS = 60
 
 pytestmark = pytest.mark.sockets
@@ -39,7 +47,7 @@ def here(command: str, port: int) -> list[str]:
     }.items():
         command = command.replace(ours, theirs)
     words = shlex.split(command)[1:]
-    if command.startswith("halong init"):
+    if command.startswith("halong init") or "invitation-" in command:
         words += ["--health-port", "0"]
     return halong(*words, *(["--yes"] if command.startswith(ASKS) else []))
 
@@ -72,7 +80,7 @@ def test_its_commands_do_what_it_says(tmp_path: Path, monkeypatch: pytest.Monkey
                 continue
             done = run(here(command, port))
             until = time.monotonic() + SECONDS
-            # The running hub takes a member in within seconds of `admit`: a person is slower than this test.
+            # The running hub takes a member in within seconds of `take`: a person is slower than this test.
             while done.returncode and "doctor" in command and time.monotonic() < until:
                 done = run(here(command, port))
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
