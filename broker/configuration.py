@@ -82,6 +82,7 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     log: str = "sqlite:///log.db"
     directory: Path = Path("directory")
     archive: Path = Path("directory-versions")
+    tiles: Path = Path("tiles")
     directory_seconds: float = 1.0
     listen: Listen = field(default_factory=Listen)
     health: Health = field(default_factory=Health)

@@ -12,7 +12,7 @@ else goes wrong ends the process, loudly, and whoever starts it again finds ever
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -41,13 +41,16 @@ from broker.services.rate import Rate
 from broker.services.refusals import Refusals
 from broker.services.registry import Registry
 from broker.services.sequencer import Sequencer
+from broker.services.tile_folder import TileFolder
+from broker.services.tiles import Tiles
 from broker.services.watch import Watch
 from broker.telemetry import logger_of
 from broker.web.api import Services
 from broker.web.hub import HealthServer, HubServer, server_context
 from schemas import load_catalogue
 
-PARTS = frozenset({"gateway", "dispatcher", "inbox", "sequencer"})
+PARTS = frozenset({"gateway", "dispatcher", "inbox", "sequencer", "tiles"})
+SERVING = frozenset({"gateway", "inbox", "tiles"})
 EMBEDDED = "sqlite:"
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
@@ -155,7 +158,7 @@ class _Hub:
             raise BadConfiguration(
                 f"the directory is that of network {directory.network}", field="hub.toml: network"
             )
-        serves = bool(self._parts & {"gateway", "inbox"})
+        serves = bool(self._parts & SERVING)
         readiness = _Readiness({"health": False, **dict.fromkeys(self._parts, False)})
         if serves:
             readiness.parts["members"] = False
@@ -175,8 +178,6 @@ class _Hub:
             keep("log", self._ask_log)
             keep("watch", self._watch(ledger).run)
             keep("directory", self._directory.run)
-            if registry is not None and registry.takes_changes:
-                keep("registry", registry.run)
             if serves:
                 keep("refusals", refused.run)
             if "gateway" in self._parts:
@@ -195,6 +196,10 @@ class _Hub:
             if "inbox" in self._parts:
                 keep("ledger", ledger.run)
                 group.create_task(self._when(ledger.caught_up, readiness, "inbox"))
+            for name, run in _background(services):
+                keep(name, run)
+            if services.tiles is not None:
+                group.create_task(self._when(services.tiles.caught_up, readiness, "tiles"))
             if server is not None:
                 group.create_task(server.run(self._listening(readiness, "members")))
             health = HealthServer(
@@ -230,7 +235,11 @@ class _Hub:
             inbox=Inbox(self._log, ledger, self._clock, self._metrics) if answers else None,
             ledger=ledger if answers else None,
             registry=registry,
+            tiles=self._tiles() if "tiles" in self._parts else None,
         )
+
+    def _tiles(self) -> Tiles:
+        return Tiles(self._log, TileFolder(self._config.path(self._config.tiles)), self._metrics)
 
     async def _registry(self) -> Registry | None:
         """Return who hands out the directory, if it is a signed one.
@@ -356,3 +365,11 @@ class _Hub:
             await asyncio.sleep(pause)
             self._down.discard(name)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+def _background(services: Services) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+    """Yield what runs of the services that members ask, by name."""
+    if services.registry is not None and services.registry.takes_changes:
+        yield "registry", services.registry.run
+    if services.tiles is not None:
+        yield "tiles", services.tiles.run

@@ -50,7 +50,7 @@ dir_option = click.option(
 @click.option(
     "--only",
     multiple=True,
-    help="Run this part, and no other that is not named: gateway, dispatcher, inbox, sequencer.",
+    help="Run this part, and no other that is not named: gateway, dispatcher, inbox, sequencer, tiles.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), help="Where members connect, instead of hub.toml's.")
 @click.option(

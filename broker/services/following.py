@@ -43,6 +43,21 @@ class Tail:
             yield found
 
 
+async def last_of(log: Log, partition: Partition, end: int) -> Stored | None:
+    """Return the last record of a partition below `end`, as `Log.ends` gave it, or None.
+
+    Raises:
+        LogUnavailable: The log did not answer.
+    """
+    back = 1
+    found: Sequence[Stored] = []
+    # The last offsets may hold no record, so look further and further back.
+    while not found and back < 2 * end:
+        found = await log.read(partition, max(0, end - back), back)
+        back *= 8
+    return found[-1] if found else None
+
+
 async def read_places(log: Log, places: Collection[Place]) -> Mapping[Place, bytes]:
     """Return the values of records that are known to be there.
 

@@ -57,6 +57,12 @@ class Metrics:
         self.published_size = self._gauge(
             "halong_published_size", "Leaves under the latest published checkpoint"
         )
+        self.tiles_size = self._gauge(
+            "halong_tiles_size", "Leaves of the checkpoint under which every tile can be fetched"
+        )
+        self.tiles_behind = self._gauge(
+            "halong_tiles_behind", "Signed leaves whose tiles are not written yet"
+        )
         self.leads = self._gauge(
             "halong_sequencer_leads", "1 where this sequencer leads, 0 where it stands by"
         )

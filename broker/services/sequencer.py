@@ -27,7 +27,7 @@ from broker.core.note import LogSigner
 from broker.core.records import directory_leaf_entry, frame, leaf_entry_of, unframe
 from broker.log import Batch, Fenced, Log, Partition, Record, Stored
 from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DIRECTORY, FOLLOWED
-from broker.services.following import Tail, batches
+from broker.services.following import Tail, batches, last_of
 from broker.services.metrics import Metrics
 from broker.telemetry import logger_of
 
@@ -229,13 +229,8 @@ class Sequencer:
     async def _find_signed(self) -> None:
         """Find size and time that were signed last; what moved since then is said again."""
         end = (await self._log.ends([AUDIT_CHECKPOINTS])).get(CHECKPOINTS, 0)
-        back = 1
-        found: Sequence[Stored] = []
-        # The last offsets may hold no record, so look further and further back.
-        while not found and back < 2 * end:
-            found = await self._log.read(CHECKPOINTS, max(0, end - back), back)
-            back *= 8
-        last = unframe(Checkpoint, found[-1].value) if found else None
+        found = await last_of(self._log, CHECKPOINTS, end)
+        last = unframe(Checkpoint, found.value) if found is not None else None
         self._signed, self._signed_at = (last.size, last.signed_at) if last is not None else (0, 0)
 
     async def _sign(self) -> None:

@@ -44,10 +44,12 @@ from broker.services.ledger import Ledger
 from broker.services.metrics import Metrics
 from broker.services.refusals import STRANGER, Refusals, Refused
 from broker.services.registry import Registry
+from broker.services.tiles import Tiles
 from broker.services.turns import Turns
 from broker.telemetry import logger_of
 from broker.web.connection import MEMBER, Connection, json_answer, problem
 from broker.web.directory import DirectoryPaths
+from broker.web.log import LogPaths
 
 T = TypeVar("T")
 Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -95,6 +97,7 @@ class Services:
     inbox: Inbox | None = None
     ledger: Ledger | None = None
     registry: Registry | None = None
+    tiles: Tiles | None = None
 
 
 class Api:
@@ -127,6 +130,10 @@ class Api:
         )
         if here.registry is not None:
             DirectoryPaths(here.registry, here.limits, self._requests).add_to(app)
+        if here.tiles is not None:
+            LogPaths(here.tiles, lambda: here.directory.value.log_key, bytes).add_to(app)
+        else:
+            app.router.add_get("/log/{path:checkpoint|vkey|tile/.+}", self._elsewhere)
         for path, answer in asked.items():
             app.router.add_get(path, answer if here.ledger is not None else self._elsewhere)
         return app
