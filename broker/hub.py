@@ -33,10 +33,13 @@ from broker.log.scratch import Scratch
 from broker.log.topics import AUDIT_CHECKPOINTS
 from broker.services.current import CurrentDirectory
 from broker.services.dispatcher import Dispatcher
+from broker.services.erasure import Eraser
 from broker.services.gateway import Gateway
+from broker.services.heads import Heads
 from broker.services.inbox import Inbox
 from broker.services.ledger import Ledger
 from broker.services.metrics import Metrics
+from broker.services.orders import Orders
 from broker.services.rate import Rate
 from broker.services.refusals import Refusals
 from broker.services.registry import Registry
@@ -195,6 +198,7 @@ class _Hub:
                 group.create_task(self._when(sequencer.caught_up, readiness, "sequencer"))
             if "inbox" in self._parts:
                 keep("ledger", ledger.run)
+                keep("eraser", self._eraser(ledger).run)
                 group.create_task(self._when(ledger.caught_up, readiness, "inbox"))
             for name, run in _background(services):
                 keep(name, run)
@@ -234,12 +238,17 @@ class _Hub:
             gateway=gateway if "gateway" in self._parts else None,
             inbox=Inbox(self._log, ledger, self._clock, self._metrics) if answers else None,
             ledger=ledger if answers else None,
+            heads=Heads(self._log, ledger, self._directory, self._clock) if answers else None,
             registry=registry,
             tiles=self._tiles() if "tiles" in self._parts else None,
         )
 
     def _tiles(self) -> Tiles:
         return Tiles(self._log, TileFolder(self._config.path(self._config.tiles)), self._metrics)
+
+    def _eraser(self, ledger: Ledger) -> Eraser:
+        orders = Orders(self._config.root, self._config.network)
+        return Eraser(self._log, ledger, orders, self._clock, self._metrics)
 
     async def _registry(self) -> Registry | None:
         """Return who hands out the directory, if it is a signed one.
@@ -371,5 +380,7 @@ def _background(services: Services) -> Iterator[tuple[str, Callable[[], Awaitabl
     """Yield what runs of the services that members ask, by name."""
     if services.registry is not None and services.registry.takes_changes:
         yield "registry", services.registry.run
+    if services.heads is not None:
+        yield "heads", services.heads.run
     if services.tiles is not None:
         yield "tiles", services.tiles.run

@@ -16,7 +16,7 @@ A test counts the points of one quiet run, then lives through a crash at each::
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Collection, Mapping, Sequence
 
 from broker.log import Batch, Log, Partition, Record, Stored, Topic
 
@@ -81,6 +81,19 @@ class CrashingLog:
         self._points.reach("before append")
         await self._log.append_as(reader, records)
         self._points.reach("after append")
+
+    async def erase(
+        self, reader: str, records: Sequence[Record], places: Mapping[Partition, set[int]]
+    ) -> None:
+        self._points.reach("before erase")
+        await self._log.erase(reader, records, places)
+        self._points.reach("after erase")
+
+    async def scrub(self, partitions: Collection[Partition]) -> float:
+        self._points.reach("before scrub")
+        seconds = await self._log.scrub(partitions)
+        self._points.reach("after scrub")
+        return seconds
 
     async def ends(self, topics: Sequence[str], *, settled: bool = True) -> Mapping[Partition, int]:
         self._points.reach("before ends")

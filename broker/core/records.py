@@ -250,6 +250,15 @@ def content_digest(envelope: Envelope | bytes) -> bytes:
     return _named(b"content", envelope if isinstance(envelope, bytes) else encode(envelope))
 
 
+EMPTY_CHAIN = bytes(32)
+"""The chain of a member to which nothing was delivered."""
+
+
+def chained(chain: bytes, delivery: bytes) -> bytes:
+    """Return the chain of a `Head` after one more delivery."""
+    return _named(b"head", chain + delivery)
+
+
 def leaf_entry(record: Any) -> bytes:
     """Return a record's entry in the transparency log: leaf type and name, 33 bytes."""
     leaf_type = bytes((LEAF_TYPES[type(record)],))

@@ -128,6 +128,17 @@ class Feed(Wire, frozen=True):
     covered: list[Covering] = []
 
 
+class HeadAnswer(Wire, frozen=True):
+    """GET /v1/head: the newest head of one's own inbox that is in the log, as an encoded record.
+
+    `inclusion` is its path under `checkpoint`; all of them absent before the first head.
+    """
+
+    head: bytes | None = None
+    inclusion: Inclusion | None = None
+    checkpoint: bytes | None = None
+
+
 class Consistency(Wire, frozen=True):
     """GET /v1/consistency?from=<size>&to=<size>: that the second tree continues the first (RFC 9162)."""
 

@@ -6,7 +6,7 @@ A service never knows which engine it has.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +35,8 @@ class Partition(NamedTuple):
 class Topic:
     """A topic to be created.
 
-    `keep` is `everything`, `contents` (the last record of a key stays, earlier ones may go: erasing is
-    writing the same key without the content) or `state` (only the last record of a key counts, earlier
-    ones go soon).
+    `keep` is `everything`, `contents` (the last record of a key stays, earlier ones may go: see `erase`) or
+    `state` (only the last record of a key counts, earlier ones go soon).
     """
 
     name: str
@@ -153,6 +152,33 @@ class Log(Protocol):
         Raises:
             Fenced: A successor has taken over; nothing was stored.
             LogUnavailable: Perhaps stored, perhaps not.
+        """
+        ...
+
+    async def erase(
+        self, reader: str, records: Sequence[Record], places: Mapping[Partition, set[int]]
+    ) -> None:
+        """Add the records as `append_as` does, and take away what stands before them, in the same step.
+
+        Taken away is every record of a topic of `contents` that stands under the key of one of the records,
+        in its partition and before it; `places` are the offsets of all of them.  On return nobody who reads
+        the embedded log sees them; on a cluster they are seen until they are cleaned away.  `scrub` says how
+        their bytes go.
+
+        Raises:
+            Fenced: A successor has taken over; nothing was stored.
+            LogUnavailable: Perhaps stored, perhaps not: erase again, which does no harm.
+        """
+        ...
+
+    async def scrub(self, partitions: Collection[Partition]) -> float:
+        """Take the bytes of what was erased from the files, as far as that can be done now.
+
+        Returns for how many seconds after an erasure this must be called again, now and then: 0 where all is
+        gone on return.  It does no harm where nothing was erased.
+
+        Raises:
+            LogUnavailable: It could not be done now; call again.
         """
         ...
 

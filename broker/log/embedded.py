@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +20,8 @@ from broker.core.errors import BadConfiguration
 from broker.log import Batch, Fenced, LogUnavailable, Partition, Record, Stored, Topic
 from broker.log.batch import PendingBatch, places_behind
 from broker.log.growth import Growth
-from broker.log.sqlite import Write
-from broker.log.threads import Claim, Create, Job, Outcome, Places, Put, ReadPool, Writer
+from broker.log.stored_values import Write
+from broker.log.threads import Claim, Create, Job, Outcome, Places, Put, ReadPool, Scrub, Writer
 from broker.log.topics import matches
 
 WRITES_QUEUED: Final = 2_048
@@ -127,6 +127,21 @@ class EmbeddedLog:
     async def append_as(self, reader: str, records: Sequence[Record]) -> None:  # noqa: ARG002  one process has one
         """See `broker.log.Log`."""
         await self.append(records)
+
+    async def erase(
+        self,
+        reader: str,  # noqa: ARG002  one process has one
+        records: Sequence[Record],
+        places: Mapping[Partition, set[int]],
+    ) -> None:
+        """See `broker.log.Log`."""
+        self._check(records)
+        await self._put(APPEND, Put(self._future(), Write(records, erased=places)))
+
+    async def scrub(self, partitions: Collection[Partition]) -> float:  # noqa: ARG002  one file has them all
+        """See `broker.log.Log`."""
+        await self._submit(Scrub(self._future()))
+        return 0.0
 
     async def ends(
         self,

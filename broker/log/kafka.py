@@ -12,14 +12,14 @@ import asyncio
 import math
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
 from broker.core.errors import BadConfiguration
 from broker.log import Batch, LogUnavailable, Partition, Record, Stored, Topic
 from broker.log.growth import Growth
-from broker.log.kafka_clients import Cluster, start_client, stop_producer
+from broker.log.kafka_clients import TICK, Cluster, start_client, stop_producer
 from broker.log.kafka_reads import Reads
 from broker.log.kafka_remarks import remarks
 from broker.log.kafka_shared import SharedFollower
@@ -125,6 +125,25 @@ class KafkaLog:
         if reader not in self._taken_over:
             raise LogUnavailable("take over first")
         await self._taken_over[reader].store(records, {})
+
+    async def erase(
+        self,
+        reader: str,
+        records: Sequence[Record],
+        places: Mapping[Partition, set[int]],  # noqa: ARG002  the cleaner goes by keys
+    ) -> None:
+        """See `broker.log.Log`."""
+        await self.append_as(reader, records)
+
+    async def scrub(self, partitions: Collection[Partition]) -> float:
+        """See `broker.log.Log`.
+
+        A segment is cleaned once it is rolled, and an idle partition rolls none: a tick does, written when
+        the erasing records have reached the lag.
+        """
+        if partitions:
+            await self._append([Record(partition, TICK, b"") for partition in sorted(partitions)])
+        return self._cluster.compaction_lag_seconds
 
     async def _let_go(self, reader: str) -> None:
         if (writer := self._taken_over.pop(reader, None)) is not None:

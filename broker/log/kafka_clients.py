@@ -36,6 +36,12 @@ FETCH_WAIT_MILLISECONDS: Final = 100
 TRANSACTION_MILLISECONDS: Final = 30_000
 """An open transaction is ended by the broker after this; readers and erasing wait for it."""
 
+TICK: Final = b"tick"
+"""The key of an empty record that is there to let a partition roll its segment; nobody is shown one."""
+COMPACTION_LAG: Final = "max.compaction.lag.ms"
+COMPACTION_LAG_MILLISECONDS: Final = 1_800_000
+"""A record that was replaced is rolled out and cleaned within this, plus the cleaner's own times."""
+
 # The wait after CONCURRENT_TRANSACTIONS: the next transaction begins while the last one's markers are
 # still being written.  20 ms, the library's constant, was half of all latency.
 aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002
@@ -69,6 +75,11 @@ class Cluster:
     tls: Tls | None = None
     step_seconds: float = 30.0
     topic_settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def compaction_lag_seconds(self) -> float:
+        """How long after a record was replaced it may not be cleaned away yet."""
+        return int(self.topic_settings.get(COMPACTION_LAG, COMPACTION_LAG_MILLISECONDS)) / 1000
 
     # --- names ------------------------------------------------------------------------------------
 

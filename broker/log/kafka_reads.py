@@ -18,6 +18,7 @@ from broker.log import LogUnavailable, Partition, Stored
 from broker.log.kafka_clients import (
     FETCH_WAIT_MILLISECONDS,
     PARTITION_FETCH_BYTES,
+    TICK,
     Cluster,
     bounded,
     start_client,
@@ -311,10 +312,12 @@ class Reads:
 
 
 def stored(cluster: Cluster, records: Iterable[Any]) -> list[Stored]:
-    """Return the library's records as ours."""
+    """Return the library's records as ours, without ticks."""
     named: dict[tuple[str, int], Partition] = {}
     found = []
     for record in records:
+        if record.key == TICK and not record.value:
+            continue
         there = record.topic, record.partition
         if there not in named:
             named[there] = cluster.here(TopicPartition(*there))

@@ -96,7 +96,7 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
                         await self._claim_assigned()
                         for partition, records in (await self._fetch()).items():
                             # Taken away while an earlier batch was worked on: its owner reads it.
-                            if partition not in self._owned:
+                            if partition not in self._owned or not records:
                                 continue
                             batch = self._batch(partition, records)
                             yield batch

@@ -12,7 +12,7 @@ from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
 from broker.core.errors import BadConfiguration
 from broker.log import LogUnavailable, Partition, Topic
-from broker.log.kafka_clients import Cluster
+from broker.log.kafka_clients import COMPACTION_LAG, COMPACTION_LAG_MILLISECONDS, Cluster
 from broker.log.kafka_reads import Reads
 
 COPIES: Final = 3
@@ -26,8 +26,7 @@ _KEPT_FOREVER: Final = {
 }
 _COMPACTED: Final = {
     "cleanup.policy": "compact",
-    # A record that was replaced is rolled out and cleaned within this, plus the cleaner's own times.
-    "max.compaction.lag.ms": "1800000",
+    COMPACTION_LAG: str(COMPACTION_LAG_MILLISECONDS),
     # The lag counts from here, not from what a client says.
     "message.timestamp.type": "LogAppendTime",
     # Markers of aborted transactions must outlive the log: once one is cleaned away, readers of several

@@ -63,6 +63,14 @@ class ReadOnlyLog:
         """Refuse."""
         raise self._refusal()
 
+    async def erase(self, *_: object) -> None:
+        """Refuse."""
+        raise self._refusal()
+
+    async def scrub(self, *_: object) -> float:
+        """Refuse."""
+        raise self._refusal()
+
     async def ends(
         self,
         topics: Sequence[str],

@@ -13,14 +13,14 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import quote
 
 from broker.core.errors import BadConfiguration
-from broker.log import LogUnavailable, Partition, Record, Stored, Topic
+from broker.log import LogUnavailable, Partition, Stored, Topic
 from broker.log.lone_file import make_private, take_lock
+from broker.log.stored_values import Layout, Write
 
 FORMAT: Final = 1
 WRITTEN_BY: Final = "0.1.0"
@@ -55,28 +55,6 @@ _TABLES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
-    """What one caller wants stored: records, and perhaps a reader's places behind what it has done.
-
-    `begins` says where the first record of a partition is to stand that has none.
-    """
-
-    records: Sequence[Record]
-    reader: str = ""
-    places: Mapping[Partition, int] = field(default_factory=dict)
-    begins: Mapping[Partition, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Layout:
-    """Which topics there are, and where each partition ends; a copy of what the file says."""
-
-    ids: dict[Partition, int] = field(default_factory=dict)
-    keeps: dict[str, str] = field(default_factory=dict)
-    ends: dict[Partition, int] = field(default_factory=dict)
-
-
 class Store:
     """One connection to the file.  The one that writes holds the lock; others only read."""
 
@@ -105,6 +83,9 @@ class Store:
             with reading(path):
                 store._prepare()
                 store._load()
+            # A process that died may not have come to it; whoever reads meanwhile does no harm.
+            with contextlib.suppress(LogUnavailable):
+                store.scrub()
         except BaseException:
             store.close()
             raise
@@ -199,8 +180,16 @@ class Store:
             for write in writes
             for partition, place in write.places.items()
         ]
+        erased = [
+            (layout.ids[partition] << OFFSET_BITS | offset,)
+            for write in writes
+            for partition, offsets_of in write.erased.items()
+            for offset in offsets_of
+        ]
         with self._transaction() as db:
             db.executemany("INSERT INTO records VALUES (?, ?, ?)", rows)
+            if erased:
+                db.executemany("DELETE FROM records WHERE id = ?", erased)
             if latest:
                 self._keep_latest(db, rows, latest)
             db.executemany("INSERT OR REPLACE INTO places VALUES (?, ?, ?)", places)
@@ -228,6 +217,17 @@ class Store:
             "INSERT OR REPLACE INTO latest VALUES (?, ?, ?)",
             [(partition, key, number) for (partition, key), number in latest.items()],
         )
+
+    def scrub(self) -> None:
+        """Empty the -wal file: pages in it are as they were before what was deleted in them was overwritten.
+
+        Raises:
+            LogUnavailable: Somebody reads what was there before; call again.
+        """
+        with refusals(self._path):
+            (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise LogUnavailable("what was erased is still being read", field=str(self._path))
 
     # --- reading ------------------------------------------------------------------------------
 

@@ -22,7 +22,8 @@ import structlog
 
 from broker.core.errors import BadConfiguration, HalongError
 from broker.log import Fenced, LogUnavailable, Partition, Stored, Topic
-from broker.log.sqlite import Layout, Store, Write
+from broker.log.sqlite import Store
+from broker.log.stored_values import Layout, Write
 
 READ_THREADS: Final = 4
 READS_QUEUED: Final = 256
@@ -66,7 +67,14 @@ class Create:
     topics: Sequence[Topic]
 
 
-Job = Put | Claim | Places | Create
+@dataclass(frozen=True, slots=True, eq=False)
+class Scrub:
+    """Take the bytes of what was deleted from the -wal file."""
+
+    done: asyncio.Future[None]
+
+
+Job = Put | Claim | Places | Create | Scrub
 Outcome = tuple[asyncio.Future[Any], Any]
 """Whom to tell, and what: a result, or an error."""
 
@@ -187,7 +195,7 @@ class Writer:
                 outcomes += [(put.done, _copy(error)) for put in current]
         self._finish(store, before, outcomes)
 
-    def _attempt(self, store: Store, job: Claim | Places | Create) -> None:
+    def _attempt(self, store: Store, job: Claim | Places | Create | Scrub) -> None:
         before = store.layout.ends
         outcome: object = None
         try:
@@ -196,6 +204,8 @@ class Writer:
                 store.create(job.topics)
             elif isinstance(job, Places):
                 outcome = store.places(job.reader)
+            elif isinstance(job, Scrub):
+                store.scrub()
             else:
                 places = store.places(job.reader)
                 self._claims[job.reader] = claim = next(self._claim_numbers)

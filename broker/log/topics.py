@@ -23,6 +23,8 @@ ERASURES: Final = "erasures"
 HEADS: Final = "heads"
 
 DISPATCH_STATE: Final = "dispatch.state"
+ERASED: Final = "erased"
+"""What is left of erased records, whose own places may hold nothing any more."""
 AUDIT_LEAVES: Final = "audit.leaves"
 AUDIT_CHECKPOINTS: Final = "audit.checkpoints"
 
@@ -58,6 +60,7 @@ def hub_topics(members: Iterable[str]) -> list[Topic]:
         *(Topic(name) for name in (DECISIONS, REFUSALS, RECEIPTS, READS, DIRECTORY, ERASURES, HEADS)),
         Topic(DISPATCH_STATE, keep="state"),
         Topic(AUDIT_LEAVES),
+        Topic(ERASED),
         Topic(AUDIT_CHECKPOINTS),
     ]
 

@@ -299,6 +299,18 @@ def statement_of(key: bytes) -> bytes | None:
     return bytes.fromhex(key[len(STATEMENT) :].decode()) if key.startswith(STATEMENT) else None
 
 
+def read_admitted(value: bytes) -> Admitted:
+    """Return what the state record of a statement says.
+
+    Raises:
+        NotCanonical: It says nothing.
+    """
+    try:
+        return _ADMITTED.decode(value)
+    except msgspec.DecodeError:
+        raise NotCanonical("a state record that cannot be read", field=DISPATCH_STATE) from None
+
+
 def read_reference(statement: bytes, value: bytes) -> Reference:
     """Return what the state record of a statement says about it, as decisions look at it."""
     return reference_of(statement, _ADMITTED.decode(value))

@@ -22,8 +22,17 @@ from broker.core.records import unframe
 from broker.core.wire import Covering, Inclusion
 from broker.log import Log, LogUnavailable, Partition
 from broker.log.scratch import Numbers, Scratch
-from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DECISIONS, DISPATCH_STATE, RECEIPTS, REFUSALS
+from broker.log.topics import (
+    AUDIT_CHECKPOINTS,
+    AUDIT_LEAVES,
+    DECISIONS,
+    DISPATCH_STATE,
+    ERASED,
+    RECEIPTS,
+    REFUSALS,
+)
 from broker.services.coverings import Coverings
+from broker.services.erased import Erased
 from broker.services.following import Place, Tail, read_places
 from broker.services.metrics import Metrics
 from broker.services.pace import Pace
@@ -74,6 +83,7 @@ class Ledger:
         self.caught_up = asyncio.Event()
         self.pace = Pace(metrics, scratch, lambda delivery: self.statements.is_receipted(delivery))
         self.statements = Statements(log, self, self.pace, scratch)
+        self.erased = Erased(log, scratch)
 
     @property
     def published(self) -> Checkpoint | None:
@@ -128,6 +138,35 @@ class Ledger:
         found = at < len(places.offsets) and places.offsets[at] == offset
         return places.indexes[at] if found else -1
 
+    def leaves_of(self, partition: Partition, start: int, count: int) -> list[tuple[int, int]]:
+        """Return offset and leaf index of the first `count` published records from offset `start` on."""
+        places = self._places.get(partition)
+        if places is None:
+            return []
+        first = places.offsets.place_of(start)
+        last = min(first + count, places.indexes.place_of(self.size))
+        return [(places.offsets[at], places.indexes[at]) for at in range(first, last)]
+
+    def near(self, partition: Partition, index: int, count: int) -> list[tuple[int, int]]:
+        """Return offset and leaf index of records of the partition whose leaves are nearest to `index`.
+
+        At most `count` of each side.
+        """
+        places = self._places.get(partition)
+        if places is None:
+            return []
+        at = places.indexes.place_of(index)
+        around = range(max(0, at - count), min(at + count, len(places.indexes)))
+        return [(places.offsets[each], places.indexes[each]) for each in around]
+
+    def first_leaves(self, prefix: str) -> dict[str, int]:
+        """Return the first leaf of each partition whose topic begins so, by the rest of the topic's name."""
+        return {
+            partition.topic.removeprefix(prefix): places.indexes[0]
+            for partition, places in self._places.items()
+            if partition.topic.startswith(prefix)
+        }
+
     def covered(self, partition: Partition, start: int) -> int:
         """Return how many records of the partition, from offset `start` on, the checkpoint covers."""
         places = self._places.get(partition)
@@ -170,7 +209,7 @@ class Ledger:
             LogUnavailable: The log did not answer; run again.
             NotCanonical: The leaves, or a checkpoint over them, are not what this hub writes.
         """
-        topics = [AUDIT_LEAVES, AUDIT_CHECKPOINTS, DECISIONS, REFUSALS, RECEIPTS, DISPATCH_STATE]
+        topics = [AUDIT_LEAVES, AUDIT_CHECKPOINTS, DECISIONS, REFUSALS, RECEIPTS, DISPATCH_STATE, ERASED]
         while True:
             # What refers to decisions and leaves is bounded first, so that what it refers to is there.
             ends = {
@@ -181,6 +220,7 @@ class Ledger:
             }
             await self._read_leaves(ends.get(self._leaves.partition, 0))
             await self.statements.refresh(ends)
+            await self.erased.refresh(ends.get(Partition(ERASED), 0))
             await self._read_checkpoints(ends.get(self._checkpoints.partition, 0))
             self._publish()
             self.caught_up.set()

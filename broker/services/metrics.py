@@ -48,6 +48,7 @@ class Metrics:
         self.equivocations = self._counter(
             "halong_equivocations", "Two statements under one number: an alarm"
         )
+        self.erasures = self._counter("halong_erasures", "Statements whose contents were erased", "ground")
         self.leaves = self._counter("halong_leaves", "Leaves appended to the audit log")
         self.checkpoints = self._counter("halong_checkpoints", "Checkpoints signed")
         self.feed_answers = self._counter("halong_feed_answers", "Answers to feeds that held deliveries")

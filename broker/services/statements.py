@@ -9,6 +9,7 @@ A hub knows millions of statements: what is not recent is on disk (`broker.log.s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -63,6 +64,17 @@ class Sent(msgspec.Struct, array_like=True):
 _encode = msgspec.msgpack.Encoder().encode
 _KNOWN = msgspec.msgpack.Decoder(Known)
 _SENT = msgspec.msgpack.Decoder(Sent)
+_OFFSETS = msgspec.msgpack.Decoder(list[int])
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a statement stands: its first leaf, every record of it, the last one last, and its decision."""
+
+    leaf: int
+    partition: Partition
+    offsets: tuple[int, ...]
+    decision: Place | None
 
 
 class Published(Protocol):
@@ -107,6 +119,9 @@ class Statements:
         self._partition_numbers: dict[Partition, int] = {}
         self._members: dict[str, int] = {}
         self._streams: dict[str, StreamPosition] = {}
+        self._earlier = scratch.map()
+        self.came_again: set[bytes] = set()
+        """Statements that have a further record: sent again, or what is left of them; for who erases."""
 
     async def refresh(self, ends: Mapping[Partition, int]) -> None:
         """Read on, each topic to its end as given."""
@@ -129,14 +144,34 @@ class Statements:
             return
         statement = leaf.entry[1:]
         known = self._find(statement)
-        # A statement that came twice has two leaves; the first is as good as any.
+        # A statement that came twice, or was erased, has two leaves; the first is as good as any.
         if known.leaf == NONE:
             self._pace.stored(statement, leaf.topic)
             number = self._partition_numbers.setdefault(partition, len(self._partitions))
             if number == len(self._partitions):
                 self._partitions.append(partition)
-            known.leaf, known.partition, known.offset = leaf.index, number, leaf.offset
-            self._known.put(statement, _encode(known))
+            known.leaf, known.partition = leaf.index, number
+        else:
+            earlier = self._earlier.get(statement)
+            before = [] if earlier is None else _OFFSETS.decode(earlier)
+            self._earlier.put(statement, _encode([*before, known.offset]))
+            self.came_again.add(statement)
+        # The last record of a key is the one that stays.
+        known.offset = leaf.offset
+        self._known.put(statement, _encode(known))
+
+    def whereabouts(self, statement: bytes) -> Whereabouts | None:
+        """Return where a statement stands, or None while it is not in the log."""
+        known = self._find(statement)
+        if known.leaf == NONE:
+            return None
+        earlier = self._earlier.get(statement)
+        return Whereabouts(
+            leaf=known.leaf,
+            partition=self._partitions[known.partition],
+            offsets=(*([] if earlier is None else _OFFSETS.decode(earlier)), known.offset),
+            decision=None if known.decision == NONE else (self._decisions.partition, known.decision),
+        )
 
     def stream(self, member: str, region: Region, stream: str) -> StreamPosition:
         """Return the last admitted statement of one of the member's streams."""

@@ -39,6 +39,7 @@ from broker.core.wire import (
 from broker.log import LogUnavailable
 from broker.services.current import CurrentDirectory
 from broker.services.gateway import Gateway
+from broker.services.heads import Heads
 from broker.services.inbox import MOST_ITEMS, Inbox
 from broker.services.ledger import Ledger
 from broker.services.metrics import Metrics
@@ -96,6 +97,7 @@ class Services:
     gateway: Gateway | None = None
     inbox: Inbox | None = None
     ledger: Ledger | None = None
+    heads: Heads | None = None
     registry: Registry | None = None
     tiles: Tiles | None = None
 
@@ -136,6 +138,7 @@ class Api:
             app.router.add_get("/log/{path:checkpoint|vkey|tile/.+}", self._elsewhere)
         for path, answer in asked.items():
             app.router.add_get(path, answer if here.ledger is not None else self._elsewhere)
+        app.router.add_get("/v1/head", self._head if here.heads is not None else self._elsewhere)
         return app
 
     # --- around every request -----------------------------------------------------------------------
@@ -279,6 +282,12 @@ class Api:
         if path is None:
             raise web.HTTPNotFound
         return json_answer(Consistency(path))
+
+    async def _head(self, request: web.Request) -> web.Response:
+        heads = self._services.heads
+        assert heads is not None
+        await self._ledger(request)
+        return json_answer(heads.answer(request[MEMBER]))
 
     async def _checkpoint(self, request: web.Request) -> web.Response:
         ledger = await self._ledger(request)
