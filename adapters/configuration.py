@@ -39,13 +39,14 @@ class NodeKeys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Private keys, and certificates as PEM files.
 
     `sign` signs notices and receipts, `countersign` is the ML-DSA-65 key beside it, if there is one;
-    `directory` signs what the member says of itself and what it accedes to, and commands alone use it.  Each
-    is a file or a key on a token.  `passphrase_file` holds the passphrase of files that are encrypted, and
-    the PIN of a token that names no source of its own.
+    `witness` cosigns the hub's log, if there is one; `directory` signs what the member says of itself and
+    what it accedes to, and commands alone use it.  Each is a file or a key on a token.  `passphrase_file`
+    holds the passphrase of files that are encrypted, and the PIN of a token that names no source of its own.
     """
 
     sign: KeyPlace = KeyPlace("keys/sign.pem")
     countersign: KeyPlace | None = None
+    witness: KeyPlace | None = None
     directory: KeyPlace = KeyPlace("keys/directory.pem")
     passphrase_file: Path | None = None
     tls: Path = Path("keys/tls.pem")
@@ -74,6 +75,19 @@ class NodeFeedback(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     remind_days: Annotated[float, Meta(ge=0, le=365)] = 1.0
 
 
+class NodeWitness(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whose cosignatures are enough, and where this node's witness can be asked for its own.
+
+    `quorum` is how many members must have cosigned what covers a delivery, more than half of those that have
+    a witness key without it; `policy` is a C2SP tlog-policy file instead.  `listen` is an address and a port,
+    such as `192.0.2.7:8447`, at which it answers add-checkpoint to whoever asks: hubs and other witnesses.
+    """
+
+    quorum: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    policy: Path | None = None
+    listen: str | None = None
+
+
 class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All of `member.toml`.
 
@@ -92,6 +106,7 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     health: NodeHealth = field(default_factory=NodeHealth)
     feedback: NodeFeedback = field(default_factory=NodeFeedback)
     api: NodeApi | None = None
+    witness: NodeWitness = field(default_factory=NodeWitness)
     channels: dict[str, ChannelConfig] = field(default_factory=lambda: {"folder": FolderSettings()})
     root: Path = Path()
 

@@ -183,8 +183,23 @@ class HttpHub:
 
     async def checkpoint(self) -> bytes | None:
         """Return the latest checkpoint, or None before the first."""
+        return await self._note(f"/v1/checkpoint?seen={self._seen}")
+
+    async def asked(self) -> bytes | None:
+        """Return the checkpoint that members are asked to cosign now; None before the first."""
+        return await self._note(f"/log/asked?seen={self._seen}")
+
+    async def cosigned(self, least: int) -> bytes | None:
+        """Return the newest checkpoint that so many members have cosigned; None if there is none of late."""
+        return await self._note(f"/log/cosigned?least={least}&seen={self._seen}")
+
+    async def cosign(self, note: bytes) -> None:
+        """Hand over a checkpoint's text with a line of our own."""
+        await self._bytes("POST", "/log/cosignatures", note, limit=MOST_NOTE_BYTES)
+
+    async def _note(self, path: str) -> bytes | None:
         try:
-            return await self._bytes("GET", "/v1/checkpoint", limit=MOST_NOTE_BYTES)
+            return await self._bytes("GET", path, limit=MOST_NOTE_BYTES)
         except NotThere:
             return None
 

@@ -66,6 +66,37 @@ class Hub(Protocol):
         ...
 
 
+class LogHub(Protocol):
+    """The hub as its members' witnesses see it.
+
+    Every call may raise `Unavailable`, or the `Refused` whose code the hub answered with.
+    """
+
+    async def checkpoint(self) -> bytes | None:
+        """Return the latest checkpoint, or None before the first."""
+        ...
+
+    async def consistency(self, old: int, new: int) -> list[bytes] | None:
+        """Return the path that shows that the tree of `new` leaves continues that of `old`.
+
+        Raises:
+            BadProof: The hub has no tree of that size.
+        """
+        ...
+
+    async def asked(self) -> bytes | None:
+        """Return the checkpoint that members are asked to cosign now; None before the first."""
+        ...
+
+    async def cosigned(self, least: int) -> bytes | None:
+        """Return the newest checkpoint that so many members have cosigned; None if there is none of late."""
+        ...
+
+    async def cosign(self, note: bytes) -> None:
+        """Hand over a checkpoint's text with a line of our own."""
+        ...
+
+
 class DirectoryHub(Protocol):
     """The hub as it hands out the signed directory.  `known` is a version that the asker has, or nothing.
 

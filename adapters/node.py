@@ -36,6 +36,7 @@ from adapters.sending.outbox import Outbox
 from adapters.sending.progress import Following
 from adapters.status import snapshot
 from adapters.store import Store
+from adapters.witness.parts import Witnessing, load_witnessing
 from broker.clock import Clock, SystemClock
 from broker.core.catalogue import Catalogue
 from broker.core.errors import KeyUnavailable, Refused, Unavailable
@@ -70,6 +71,7 @@ class Node:
         terms: What channels are allowed, by their names.
         remind_days: How long before feedback is due the node reminds of it.
         refresher: Keeps the source up to date, if it is a copy of the hub's signed directory.
+        witnessing: What the node does about the hub's log, besides taking deliveries under it.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Node:
         *,
         remind_days: float = SOON_DAYS,
         refresher: Refresher | None = None,
+        witnessing: Witnessing | None = None,
     ) -> None:
         patience = patience or Patience()
         key = LogKey.parse(log_key)
@@ -104,6 +107,7 @@ class Node:
         self.receipts = Receipts(equipment)
         self.following = Following(equipment)
         self.reminders = Reminders(equipment, remind_days)
+        self.witnessing = None if witnessing is None else witnessing.made(equipment)
 
     async def look(self) -> None:
         """Look at the directory before anything runs.
@@ -130,6 +134,8 @@ class Node:
             group.create_task(self.reminders.run(), name="reminders")
             if self.refresher is not None:
                 group.create_task(self.refresher.run(), name="directory")
+            if self.witnessing is not None:
+                group.create_task(self.witnessing.run(), name="witness")
             for worker in self.workers:
                 group.create_task(worker.run(), name=f"channel {worker.name}")
 
@@ -179,6 +185,7 @@ async def run_node(
                 terms={name: each.terms for name, each in config.channels.items()},
                 remind_days=config.feedback.remind_days,
                 refresher=refresher,
+                witnessing=load_witnessing(config, hub, asked(config, ask)),
             )
             await node.look()
             health = HealthPage(

@@ -250,11 +250,13 @@ FORMAT = len(STEPS)
 """Counts the steps; a file with a higher number was written by a later version."""
 
 TEXTS = frozenset({"held", "held_code", "held_field", "stick_conversation", "directory_version"})
-"""Facts that are text; secrets and positions of streams are bytes, all others are numbers."""
+"""Facts that are text; secrets, notes and positions of streams are bytes, all others are numbers."""
+
+BYTES = frozenset({"salt_key", "cosigned_note"})
 
 
 def kind_of_fact(name: str) -> type:
     """Return what `facts.value` is under a name."""
     if name in TEXTS:
         return str
-    return bytes if name == "salt_key" or name.startswith("stick/stream/") else int
+    return bytes if name in BYTES or name.startswith("stick/stream/") else int

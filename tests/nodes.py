@@ -88,6 +88,19 @@ class LocalHub:
         published = self.world.ledger.published
         return None if published is None else published.note
 
+    async def asked(self) -> bytes | None:
+        self._reach()
+        await self.world.directory.refresh()
+        return self.world.cosignatures.asked()
+
+    async def cosigned(self, least: int) -> bytes | None:
+        self._reach()
+        return self.world.cosignatures.cosigned(least)
+
+    async def cosign(self, note: bytes) -> None:
+        self._reach()
+        await self.world.cosignatures.take(self.member, note)
+
     def _reach(self) -> None:
         if not self.online:
             raise Unavailable("the hub is out of reach")

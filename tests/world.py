@@ -52,6 +52,7 @@ from broker.core.signing import sign_header, sign_receipt
 from broker.core.wire import FeedItem, Outcome
 from broker.log import Log, Partition, Record, open_log
 from broker.log.topics import DECISIONS, FOLLOWED, PARTITIONS_PER_REGION, REFUSALS, notices_topic
+from broker.services.cosignatures import Cosignatures
 from broker.services.current import CurrentDirectory
 from broker.services.dispatcher import READER as DISPATCHER
 from broker.services.dispatcher import Dispatcher
@@ -133,6 +134,7 @@ class Person:
     signer: Signer
     transport: PrivateKey
     countersigner: PrivateKey | None = None
+    witness: PrivateKey | None = None
     numbers: dict[tuple[Region, str], tuple[int, bytes | None]] = field(default_factory=dict)
 
 
@@ -263,6 +265,9 @@ class World:
         )
         self.ledger = Ledger(self._wrap("ledger", self.log), self.metrics)
         self.inbox = Inbox(self._wrap("inbox", self.log), self.ledger, self.clock, self.metrics)
+        self.cosignatures = Cosignatures(
+            self._wrap("cosignatures", self.log), self.ledger, self.directory, self.clock, self.metrics
+        )
         try:
             await self.directory.refresh()
         except BaseException as error:
@@ -295,6 +300,7 @@ class World:
             "dispatcher": self.dispatcher.run,
             "sequencer": self.sequencer.run,
             "ledger": self.ledger.run,
+            "cosignatures": self.cosignatures.run,
         }
 
     def stop_services(self) -> None:
@@ -350,6 +356,14 @@ class World:
             transport_keys=(TransportKey(spki_digest(person.transport), NOW - DAY),),
         )
         return person
+
+    def witness(self, member: str) -> PrivateKey:
+        """Give the member a witness key, beside those that it has."""
+        key = self.people[member].witness = PrivateKey.generate(Algorithm.ED25519)
+        listed = MemberKey(key.public.id, Use.WITNESS, key.public, NOW - DAY)
+        entry = self.source.members[member]
+        self.source.members[member] = replace(entry, keys=(*entry.keys, listed))
+        return key
 
     def countersign(self, member: str) -> PrivateKey:
         """Give the member an ML-DSA-65 key, with which it has to countersign from now on."""

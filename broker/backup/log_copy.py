@@ -30,6 +30,7 @@ from broker.core.records import decode, frame, unframe
 from broker.log import Log, Partition, Record, Stored
 from broker.log.topics import (
     AUDIT_CHECKPOINTS,
+    AUDIT_COSIGNATURES,
     AUDIT_LEAVES,
     DECISIONS,
     DIRECTORY,
@@ -82,6 +83,7 @@ async def copy_out(log: Log, engine: str, add: Add, tell: Tell) -> LogCopy:
     dispatched = await log.places(DISPATCHER)
     ends: dict[Partition, int] = {}
     for topics in (
+        [AUDIT_COSIGNATURES],
         [AUDIT_CHECKPOINTS],
         [AUDIT_LEAVES],
         [REFUSALS, RECEIPTS, READS, ERASURES, HEADS],

@@ -27,6 +27,7 @@ ERASED: Final = "erased"
 """What is left of erased records, whose own places may hold nothing any more."""
 AUDIT_LEAVES: Final = "audit.leaves"
 AUDIT_CHECKPOINTS: Final = "audit.checkpoints"
+AUDIT_COSIGNATURES: Final = "audit.cosignatures"
 
 FOLLOWED: Final = (
     "notices.*",
@@ -59,9 +60,10 @@ def hub_topics(members: Iterable[str]) -> list[Topic]:
         *(Topic(inbox_topic(member), keep="contents") for member in sorted(members)),
         *(Topic(name) for name in (DECISIONS, REFUSALS, RECEIPTS, READS, DIRECTORY, ERASURES, HEADS)),
         Topic(DISPATCH_STATE, keep="state"),
-        Topic(AUDIT_LEAVES),
         Topic(ERASED),
+        Topic(AUDIT_LEAVES),
         Topic(AUDIT_CHECKPOINTS),
+        Topic(AUDIT_COSIGNATURES),
     ]
 
 

@@ -51,6 +51,7 @@ class Metrics:
         self.erasures = self._counter("halong_erasures", "Statements whose contents were erased", "ground")
         self.leaves = self._counter("halong_leaves", "Leaves appended to the audit log")
         self.checkpoints = self._counter("halong_checkpoints", "Checkpoints signed")
+        self.cosignatures = self._counter("halong_cosignatures", "Cosignatures that members gave")
         self.feed_answers = self._counter("halong_feed_answers", "Answers to feeds that held deliveries")
         self.feed_items = self._counter("halong_feed_items", "Deliveries handed out by feeds")
         self.requests = self._counter("halong_requests", "HTTP requests answered", "status")
