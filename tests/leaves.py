@@ -26,8 +26,9 @@ def entry(index: int, salt: bytes = b"") -> bytes:
 class Leaves:
     """Grows a log as a sequencer does, and knows what comes of it."""
 
-    def __init__(self, log: Log, salt: bytes = b"") -> None:
+    def __init__(self, log: Log, salt: bytes = b"", signer: LogSigner = LOG) -> None:
         self._log = log
+        self.signer = signer
         self._salt = salt
         self.tree = Tree()
         self.entries: list[bytes] = []
@@ -57,7 +58,7 @@ class Leaves:
         size = self.tree.size if size is None else size
         root = root or self.tree.root(size)
         at = START + size
-        note = LOG.sign_checkpoint(size, root, at)
+        note = self.signer.sign_checkpoint(size, root, at)
         await self._log.append(
             [Record(Partition(AUDIT_CHECKPOINTS), b"%d" % size, frame(Checkpoint(size, root, note, at, ())))]
         )

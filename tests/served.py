@@ -15,6 +15,8 @@ from broker.clock import SystemClock
 from broker.configuration import Limits
 from broker.core.keys import Algorithm, PrivateKey, spki_digest
 from broker.directory.certificates import issue, make_authority, make_hub_certificate, make_request
+from broker.services.tile_folder import TileFolder
+from broker.services.tiles import Tiles
 from broker.web.api import Services
 from broker.web.hub import HealthServer, HubServer, server_context
 from tests.world import NETWORK, World
@@ -142,6 +144,7 @@ async def served(
     """Serve a world until the end of the block."""
     async with kind(folder, *members, **world) as hub, asyncio.TaskGroup() as group:
         here = Served(hub, folder, limits or Limits())
+        tiles = Tiles(hub.log, TileFolder(folder / "tiles"), hub.metrics)
         services = Services(
             directory=hub.directory,
             clock=hub.clock,
@@ -152,11 +155,13 @@ async def served(
             inbox=hub.inbox,
             ledger=hub.ledger,
             registry=hub.registry,
+            tiles=tiles,
         )
         tls = server_context(folder / "hub.pem", folder / "hub.key", folder / "authority.pem")
         ports: list[asyncio.Future[int]] = [asyncio.get_running_loop().create_future() for _ in range(2)]
         here.server = HubServer(services, tls, HOST, 0)
         tasks = [
+            group.create_task(tiles.run()),
             group.create_task(here.server.run(ports[0].set_result)),
             group.create_task(HealthServer(0, lambda: here.ready, services).run(ports[1].set_result)),
         ]
