@@ -58,6 +58,7 @@ COMMANDS: Mapping[str, Entry] = {
     "directory": Entry(ADMIT, "broker.commands.directory", "Begin, show and sign the list of members."),
     "agreement": Entry(ADMIT, "broker.commands.agreement", "Write, check, read and explain agreements."),
     "audit": Entry(AUDIT, "broker.commands.audit", "Read the stored log back, count it and prove it."),
+    "verify": Entry(AUDIT, "broker.commands.verify", "Check a bundle of evidence; needs no hub."),
     "demo": Entry(DEVELOP, "broker.commands.demo", "Play a hub and four members on this machine."),
 }
 

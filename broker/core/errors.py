@@ -359,6 +359,15 @@ class StickMissing(Refused):
     code = "stick-missing"
 
 
+# --- evidence -------------------------------------------------------------------------------------
+
+
+class BadEvidence(Refused):
+    """The file is no bundle of evidence in its one form, or holds what does not belong together."""
+
+    code = "bad-evidence"
+
+
 # --- the way back from a code -----------------------------------------------------------------------
 
 

@@ -71,15 +71,7 @@ class _Looking:
         self.statement = b""
 
     async def header(self, named: str) -> Header | None:
-        try:
-            wanted = bytes.fromhex(named)
-        except ValueError:
-            wanted = b""
-        if len(wanted) == ID_BYTES:
-            topics: Sequence[str] = [notices_topic(region) for region in Region]
-            partitions = sorted(await self._log.ends(topics))
-        else:
-            partitions = _partitions_of(named)
+        partitions, wanted = await partitions_named(self._log, named)
         for partition in partitions:
             async for stored in self._records(partition):
                 if wanted and stored.key != wanted:
@@ -114,6 +106,21 @@ class _Looking:
                 yield stored
             self._seen += len(found)
             self._tell(self._seen, None)
+
+
+async def partitions_named(log: Log, named: str) -> tuple[list[Partition], bytes]:
+    """Return where a notice of this reference or id (hex) may stand, and its id if that is what names it.
+
+    Raises:
+        LogUnavailable: The log did not answer.
+    """
+    try:
+        wanted = bytes.fromhex(named)
+    except ValueError:
+        wanted = b""
+    if len(wanted) != ID_BYTES:
+        return _partitions_of(named), b""
+    return sorted(await log.ends([notices_topic(region) for region in Region])), wanted
 
 
 def _partitions_of(reference: str) -> list[Partition]:

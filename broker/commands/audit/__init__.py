@@ -9,6 +9,7 @@ import click
 
 from broker.commands.audit.count import count
 from broker.commands.audit.doubt import doubt
+from broker.commands.audit.evidence import evidence, redact
 from broker.terminal import Group
 
 
@@ -21,5 +22,5 @@ def audit() -> None:
     """Read the stored log back, count it and prove it."""
 
 
-for each in (count, doubt):
+for each in (count, doubt, evidence, redact):
     audit.add_command(each)
