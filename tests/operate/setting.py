@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 from adapters.status import Snapshot, snapshot
 from adapters.store import Store
 from broker.demo.processes import Farm, free_port
+from tests.networks import HUB, JP_VN, make
 from tests.story.shell import Shell
 
 ROOT = Path(__file__).parents[2]
-AGREEMENT = ROOT / "broker/demo/scenario/agreements/jp-vn-2026.toml"
 SERVICES = ("halong hub --dir", "halong member --dir")
 PASSPHRASE = "five words that nobody guesses\n"
 PARCEL = """{
@@ -91,16 +92,7 @@ class Operator:
 def network(folder: Path, farm: Farm, log: str = "sqlite:///log.db") -> Shell:
     """A hub, vn and jp under one agreement; nothing runs yet."""
     shell = Shell(folder, farm)
-    listen = f"127.0.0.1:{free_port()}"
-    shell.ok(f"halong init hub hub --network halong-test --listen {listen} --health-port 0 --log {log}")
-    for member in ("vn", "jp"):
-        line = f"halong init member {member} --id {member} --region asia-pacific --network halong-test"
-        shell.ok(f"{line} --health-port 0 --name", f"Customs of {member}")
-        shell.ok(f"halong hub admit {member}/join-request.json --dir hub --yes")
-    shell.ok(f"halong hub agree {AGREEMENT} --dir hub --yes")
-    for member in ("vn", "jp"):
-        shell.ok(f"halong hub welcome {member} --dir hub")
-        shell.ok(f"halong member join hub/welcomes/{member}.json --dir {member} --yes")
+    make(folder, "vn", "jp", agreements=[JP_VN], hub=replace(HUB, port=free_port(), log=log))
     (folder / "parcel.json").write_text(PARCEL)
     (folder / "passphrase").write_text(PASSPHRASE)
     return shell

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from adapters.configuration import load_node_config
+from adapters.node import directory_source
 from broker.demo.processes import Farm, free_port
-from broker.directory.folder import FolderDirectory
 from tests.story.shell import Shell
 
 pytestmark = pytest.mark.sockets
@@ -25,24 +26,50 @@ PARCEL = """{
 }"""
 
 
+KEYS = " ".join(f"--key secretariat/keys/secretariat-{number}.pem" for number in (1, 2))
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
     with Farm() as farm:
         yield Shell(tmp_path, farm)
 
 
+def joins(shell: Shell, member: str, region: str, number: int) -> None:
+    """Let a member in: invited, with keys of its own, approved by two, and welcomed."""
+    shell.ok(
+        f"halong member invite {member} --region {region} --dir secretariat --name", f"Customs of {member}"
+    )
+    line = f"halong member join secretariat/invitation-{member}.json --dir {member} --health-port 0"
+    shell.ok(f"{line} --yes")
+    shell.ok(f"halong member approve {member}/join-request.json --dir secretariat {KEYS} --yes")
+    shell.ok(f"halong hub take secretariat/targets-{number}.json {member}/join-request.json --dir hub --yes")
+    shell.ok(f"halong member join hub/welcomes/{member}.json --dir {member} --yes")
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hub and the nodes of vn and jp under one agreement, of which nothing has run; not to be changed."""
+    folder = tmp_path_factory.mktemp("typed")
+    with Farm() as farm:
+        shell = Shell(folder, farm)
+        listen = f"127.0.0.1:{free_port()}"
+        shell.ok(f"halong init hub hub --network halong-test --listen {listen} --health-port 0")
+        shell.ok("halong directory init secretariat --hub hub/hub.json --yes")
+        shell.ok("halong hub take secretariat/root-1.json secretariat/targets-1.json --dir hub --yes")
+        for number, member in enumerate(("vn", "jp"), 2):
+            joins(shell, member, "asia-pacific", number)
+        for member in ("vn", "jp"):
+            line = f"halong agreement accede {AGREEMENTS}/jp-vn-2026.toml --dir {member}"
+            shell.ok(f"{line} -o {member}-accedes.json --yes")
+        shell.ok("halong hub take vn-accedes.json jp-accedes.json --dir hub --yes")
+    return folder
+
+
 @pytest.fixture
-def network(shell: Shell) -> Shell:
+def network(shell: Shell, typed: Path) -> Shell:
     """A hub and the nodes of vn and jp under one agreement, running."""
-    shell.ok(f"halong init hub hub --network halong-test --listen 127.0.0.1:{free_port()} --health-port 0")
-    for member in ("vn", "jp"):
-        line = f"halong init member {member} --id {member} --region asia-pacific --network halong-test"
-        shell.ok(f"{line} --health-port 0 --name", f"Customs of {member}")
-        shell.ok(f"halong hub admit {member}/join-request.json --dir hub --yes")
-    shell.ok(f"halong hub agree {AGREEMENTS}/jp-vn-2026.toml --dir hub --yes")
-    for member in ("vn", "jp"):
-        shell.ok(f"halong hub welcome {member} --dir hub")
-        shell.ok(f"halong member join hub/welcomes/{member}.json --dir {member} --yes")
+    shutil.copytree(typed, shell.folder, dirs_exist_ok=True)
     for line in ("halong hub --dir hub", "halong member --dir vn", "halong member --dir jp"):
         shell.run(line)
     (shell.folder / "parcel.json").write_text(PARCEL)
@@ -51,6 +78,12 @@ def network(shell: Shell) -> Shell:
 
 def arrived(shell: Shell, member: str) -> int:
     return len(shell.ok(f"halong feed --dir {member} --json").json["items"])
+
+
+def counts(shell: Shell, member: str, agreement: str) -> bool:
+    """Say whether an agreement counts at a member's node."""
+    found = shell.ok(f"halong agreement list --dir {member} --json").json["agreements"]
+    return any(each["counts"] for each in found if each["agreement"] == agreement)
 
 
 def counted(shell: Shell) -> dict[str, int]:
@@ -79,7 +112,7 @@ def test_a_notice_goes_from_one_administration_to_another_and_anybody_can_prove_
 
     (envelope,) = (shell.folder / "jp/inbox").rglob("*.envelope")
     config = load_node_config(shell.folder / "jp")
-    copy = FolderDirectory(config.path(config.directory), config.path(config.archive)).load()
+    copy = directory_source(config).load()
     key = copy.members["vn"].keys[0].public.raw.hex()
     line = f"halong inspect {envelope} --network halong-test --public-key"
     inspected = shell.ok(f"{line} {key} --json").json
@@ -138,15 +171,12 @@ def test_a_second_one_on_the_same_folder_is_refused_and_harms_nobody(network: Sh
 
 def test_a_member_that_comes_later_is_taken_in_while_all_runs(network: Shell) -> None:
     shell = network
-    line = "halong init member nl --id nl --region europe --network halong-test --health-port 0 --name"
-    shell.ok(line, "Customs of nl")
-    shell.ok("halong hub admit nl/join-request.json --dir hub --yes")
-    shell.ok(f"halong hub agree {AGREEMENTS}/nl-vn-2026.toml --dir hub --yes")
-    for member in ("vn", "jp", "nl"):
-        shell.ok(f"halong hub welcome {member} --dir hub")
-        shell.ok(f"halong member join hub/welcomes/{member}.json --dir {member} --yes")
-    shell.until(lambda: "✗" not in shell("halong doctor --dir nl").out)
+    joins(shell, "nl", "europe", 4)
     shell.run("halong member --dir nl")
+    for member in ("vn", "nl"):
+        shell.ok(f"halong agreement accede {AGREEMENTS}/nl-vn-2026.toml --dir {member} --yes")
+    for member in ("vn", "nl"):
+        shell.until(lambda member=member: counts(shell, member, "nl-vn-2026"))  # type: ignore[misc]
 
     shell.ok("halong publish parcel.json --dir vn")
     shell.until(lambda: arrived(shell, "nl") == 1 and arrived(shell, "jp") == 1)

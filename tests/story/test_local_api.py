@@ -8,20 +8,22 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from adapters import SyncClient
+from broker.clock import SystemClock
 from broker.demo.processes import Farm, free_port
 from tests.foreign.programs import program
+from tests.networks import HUB, JP_VN, accede, make, plan
 from tests.story.shell import SECONDS, Shell
 
 pytestmark = pytest.mark.sockets
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "deploy/examples/sdk"
-AGREEMENT = ROOT / "broker/demo/scenario/agreements/jp-vn-2026.toml"
 PARCEL = {
     "type": "drug-parcel",
     "countries": ["JP", "VN"],
@@ -58,16 +60,11 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     with Farm() as farm:
         shell = Network(tmp_path_factory.mktemp("network"), farm)
         shell.ports = {"vn": free_port(), "jp": free_port()}
-        address = f"127.0.0.1:{free_port()}"
-        shell.ok(f"halong init hub hub --network halong-test --listen {address} --health-port 0")
-        for member, port in shell.ports.items():
-            line = f"halong init member {member} --id {member} --region asia-pacific --network halong-test"
-            shell.ok(f"{line} --health-port 0 --api --api-port {port} --name", f"Customs of {member}")
-            shell.ok(f"halong hub admit {member}/join-request.json --dir hub --yes")
-        shell.ok(f"halong hub agree {AGREEMENT} --dir hub --yes")
-        for member in shell.ports:
-            shell.ok(f"halong hub welcome {member} --dir hub")
-            shell.ok(f"halong member join hub/welcomes/{member}.json --dir {member} --yes")
+        made = make(shell.folder, hub=replace(HUB, port=free_port()))
+        plans = [replace(plan(member), api_port=port) for member, port in shell.ports.items()]
+        made.admit(plans, SystemClock().now())
+        accede(made, JP_VN)
+        made.welcome(shell.ports)
         for line in ("halong hub --dir hub", "halong member --dir vn", "halong member --dir jp"):
             shell.run(line)
         (shell.folder / "parcel.json").write_text(json.dumps(PARCEL))

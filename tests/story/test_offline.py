@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from broker.demo.processes import Farm, free_port
+from tests.networks import HUB, JP_VN, make
 from tests.story.shell import Shell
-from tests.story.test_first_day import AGREEMENTS, PARCEL
+from tests.story.test_first_day import PARCEL
 
 pytestmark = pytest.mark.sockets
 
@@ -27,14 +28,8 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     """A hub and jp on the network, before vn is there."""
     with Farm() as farm:
         shell = Shell(tmp_path, farm)
-        address = f"127.0.0.1:{free_port()}"
-        shell.ok(f"halong init hub hub --network halong-test --listen {address} --health-port 0")
-        shell.ok(
-            "halong init member jp --id jp --name Japan --region asia-pacific --network halong-test"
-            " --health-port 0"
-        )
-        shell.ok("halong hub admit jp/join-request.json --dir hub --yes")
-        shutil.copy(AGREEMENTS / "jp-vn-2026.toml", tmp_path)
+        make(tmp_path, "jp", agreements=[JP_VN], hub=replace(HUB, port=free_port()))
+        (tmp_path / "jp-vn-2026.toml").write_bytes(JP_VN)
         (tmp_path / "parcel.json").write_text(PARCEL)
         shell.run("halong hub --dir hub")
         yield shell
@@ -48,8 +43,6 @@ def state(shell: Shell, member: str) -> list[dict[str, object]]:
 def test_the_commands_of_the_page_bring_a_notice_out_and_another_in(shell: Shell) -> None:
     for line in LINES:
         if line.startswith("halong publish"):
-            shell.ok("halong hub welcome jp --dir hub")
-            shell.ok("halong member join hub/welcomes/jp.json --dir jp --yes")
             shell.run("halong member --dir jp")
             back = json.loads(PARCEL) | {"countries": ["JP", "VN"]}
             (shell.folder / "back.json").write_text(json.dumps(back))
