@@ -31,6 +31,7 @@ from broker.keyring.secret import Ask, from_file, nobody
 from broker.log import Log, LogUnavailable, open_log
 from broker.log.scratch import Scratch
 from broker.log.topics import AUDIT_CHECKPOINTS
+from broker.services.cosignatures import Cosignatures
 from broker.services.current import CurrentDirectory
 from broker.services.dispatcher import Dispatcher
 from broker.services.erasure import Eraser
@@ -240,11 +241,15 @@ class _Hub:
             ledger=ledger if answers else None,
             heads=Heads(self._log, ledger, self._directory, self._clock) if answers else None,
             registry=registry,
+            cosignatures=self._cosignatures(ledger) if answers else None,
             tiles=self._tiles() if "tiles" in self._parts else None,
         )
 
     def _tiles(self) -> Tiles:
         return Tiles(self._log, TileFolder(self._config.path(self._config.tiles)), self._metrics)
+
+    def _cosignatures(self, ledger: Ledger) -> Cosignatures:
+        return Cosignatures(self._log, ledger, self._directory, self._clock, self._metrics)
 
     def _eraser(self, ledger: Ledger) -> Eraser:
         orders = Orders(self._config.root, self._config.network)
@@ -380,6 +385,8 @@ def _background(services: Services) -> Iterator[tuple[str, Callable[[], Awaitabl
     """Yield what runs of the services that members ask, by name."""
     if services.registry is not None and services.registry.takes_changes:
         yield "registry", services.registry.run
+    if services.cosignatures is not None:
+        yield "cosignatures", services.cosignatures.run
     if services.heads is not None:
         yield "heads", services.heads.run
     if services.tiles is not None:

@@ -156,6 +156,7 @@ async def served(
             ledger=hub.ledger,
             registry=hub.registry,
             tiles=tiles,
+            cosignatures=hub.cosignatures,
         )
         tls = server_context(folder / "hub.pem", folder / "hub.key", folder / "authority.pem")
         ports: list[asyncio.Future[int]] = [asyncio.get_running_loop().create_future() for _ in range(2)]

@@ -37,6 +37,7 @@ from broker.core.wire import (
     Statuses,
 )
 from broker.log import LogUnavailable
+from broker.services.cosignatures import Cosignatures
 from broker.services.current import CurrentDirectory
 from broker.services.gateway import Gateway
 from broker.services.heads import Heads
@@ -51,6 +52,7 @@ from broker.telemetry import logger_of
 from broker.web.connection import MEMBER, Connection, json_answer, problem
 from broker.web.directory import DirectoryPaths
 from broker.web.log import LogPaths
+from broker.web.witnessing import WitnessPaths
 
 T = TypeVar("T")
 Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -99,6 +101,7 @@ class Services:
     ledger: Ledger | None = None
     heads: Heads | None = None
     registry: Registry | None = None
+    cosignatures: Cosignatures | None = None
     tiles: Tiles | None = None
 
 
@@ -133,9 +136,14 @@ class Api:
         if here.registry is not None:
             DirectoryPaths(here.registry, here.limits, self._requests).add_to(app)
         if here.tiles is not None:
-            LogPaths(here.tiles, lambda: here.directory.value.log_key, bytes).add_to(app)
+            shown = bytes if here.cosignatures is None else here.cosignatures.shown
+            LogPaths(here.tiles, lambda: here.directory.value.log_key, shown).add_to(app)
         else:
             app.router.add_get("/log/{path:checkpoint|vkey|tile/.+}", self._elsewhere)
+        if here.cosignatures is not None:
+            WitnessPaths(here.cosignatures, here.limits, self._requests, self._ledger).add_to(app)
+        else:
+            app.router.add_route("*", "/log/{path:asked|cosigned|cosignatures}", self._elsewhere)
         for path, answer in asked.items():
             app.router.add_get(path, answer if here.ledger is not None else self._elsewhere)
         app.router.add_get("/v1/head", self._head if here.heads is not None else self._elsewhere)
