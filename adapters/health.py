@@ -82,7 +82,15 @@ class HealthPage:
         lately = now.reached_at is not None and at - now.reached_at < READY_WITHIN_MS
         vouched = now.vouched(at)
         ready = lately and now.held is None and vouched
-        body = {"ready": ready, "reached": lately, "held": now.held_code, "directory": vouched}
+        # Deliveries wait for no cosignature, so this does not make the node unready.
+        cosigned = now.uncovered_since is None
+        body = {
+            "ready": ready,
+            "reached": lately,
+            "held": now.held_code,
+            "directory": vouched,
+            "cosigned": cosigned,
+        }
         return web.json_response(body, status=200 if ready else 503)
 
     async def _metrics(self, _request: web.Request) -> web.Response:

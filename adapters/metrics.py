@@ -73,6 +73,11 @@ def _families(now: Snapshot, at: int) -> Iterator[GaugeMetricFamily]:
     yield _one("receipts_waiting", "Deliveries whose receipt the hub has not confirmed", now.receipts_waiting)
     yield _one("behind", "Deliveries ready at the hub when it last answered", now.behind)
     yield _one("tree_size", "Leaves of the largest tree of the hub's log that was seen", now.tree_size)
+    yield _one(
+        "cosigned_size", "Leaves of the largest tree that a quorum of witnesses cosigned", now.cosigned_size
+    )
+    quorum = "Cosignatures that cover a delivery; 0 where no member is a witness"
+    yield _one("cosigned_quorum", quorum, now.cosigned_quorum)
     yield _one("held", "1 while the feed stands still", int(now.held is not None))
     overdue = sum(due <= at for due in now.feedback_due)
     yield _one("feedback_due", "Notices on which feedback is owed", len(now.feedback_due))
@@ -90,6 +95,13 @@ def _families(now: Snapshot, at: int) -> Iterator[GaugeMetricFamily]:
         ),
         ("hub_reached_seconds_ago", "Since the hub last answered the feed", now.reached_at, math.inf),
         ("checkpoint_seconds_ago", "Since the last checkpoint was seen", now.tree_seen_at, math.inf),
+        ("cosigned_seconds_ago", "Since the last cosignature of it", now.cosigned_at, math.inf),
+        (
+            "uncovered_seconds",
+            "How long a delivery is under no such tree, if too long",
+            now.uncovered_since,
+            0,
+        ),
         ("oldest_waiting_seconds", "How long the oldest notice waits to be sent", now.waiting_since, 0),
         ("oldest_unproven_seconds", "How long the oldest waits for its proofs", now.unproven_since, 0),
     ):

@@ -55,7 +55,9 @@ class Snapshot:
     hub holds waits for its proofs.  `feedback_due` tells when feedback is due that this member owes, earliest
     first, at most 1,000 times.  `directory_version` (hexadecimal) was found to be the hub's newest at
     `directory_checked_at` and counts until `directory_expires_at`; all None where the directory is a plain
-    folder.  `alarms` are the latest, `alarm_counts` all that are kept.
+    folder.  `alarms` are the latest, `alarm_counts` all that are kept.  `cosigned_size` is how many leaves
+    the largest tree has that `cosigned_quorum` witnesses cosigned (0: none is needed), the last at
+    `cosigned_at`; `uncovered_since` since when a delivery waits to be under one, if that is too long.
     """
 
     sent: Mapping[str, int]
@@ -78,6 +80,10 @@ class Snapshot:
     directory_version: str | None
     directory_checked_at: int | None
     directory_expires_at: int | None
+    cosigned_quorum: int
+    cosigned_size: int
+    cosigned_at: int | None
+    uncovered_since: int | None
 
     def vouched(self, at: int) -> bool:
         """Say whether the directory counts at this time."""
@@ -115,6 +121,10 @@ def snapshot(store: Store, *, alarms: int = 20) -> Snapshot:
         directory_version=store.fact("directory_version"),
         directory_checked_at=store.fact("directory_checked_at"),
         directory_expires_at=store.fact("directory_expires_at"),
+        cosigned_quorum=store.fact("cosigned_quorum") or 0,
+        cosigned_size=store.fact("cosigned_size") or 0,
+        cosigned_at=store.fact("cosigned_at"),
+        uncovered_since=store.fact("uncovered_since"),
     )
 
 

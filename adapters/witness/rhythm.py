@@ -16,7 +16,7 @@ from adapters.hub import LogHub
 from adapters.receiving.checks import check_checkpoint
 from adapters.receiving.continuity import Continuity
 from adapters.witness.judging import Denied, Submission
-from adapters.witness.state import FORKED, Witness
+from adapters.witness.state import Witness
 from broker.core.cosignature import CosignatureKey
 from broker.core.errors import BadProof, NotCosigned, Refused, Stale, Unavailable
 from broker.core.note import TreeHead
@@ -27,8 +27,6 @@ from broker.telemetry import logger_of
 LOOK_SECONDS = 15.0
 OVERDUE_MS = 300_000
 """How long a delivery may be without a quorum behind it: ten intervals of what is asked to be cosigned."""
-UNCOVERED = "log.uncovered"
-ROLLED_BACK = "log.rolled-back"
 SEEN_AS = "cosigned"
 
 log_line = logger_of("witness")
@@ -157,14 +155,14 @@ class Rhythm:
         note = await self._hub.checkpoint()
         smaller = note is None or self._opened(note).size < latest.size
         if smaller and self._smaller:
-            self._alarms.sound(ROLLED_BACK, BadProof.code, "checkpoint")
+            self._alarms.sound("log.rolled-back", BadProof.code, "checkpoint")
         self._smaller = smaller
 
     def _opened(self, note: bytes) -> TreeHead:
         try:
             return self._log.open_checkpoint(note)
         except BadProof:
-            self._alarms.sound(FORKED, BadProof.code, "checkpoint")
+            self._alarms.sound("log.forked", BadProof.code, "checkpoint")
             raise
 
     # --- covering -------------------------------------------------------------------------------------
@@ -193,7 +191,7 @@ class Rhythm:
             # Enough for the hub, perhaps by keys that count no more: it goes on without.
             return
         except BadProof:
-            self._alarms.sound(FORKED, BadProof.code, "cosigned")
+            self._alarms.sound("log.forked", BadProof.code, "cosigned")
             raise
         self._incoming.see(SEEN_AS, cosigned.tree, note, self._clock.now())
         self._store.remember(cosigned_at=max(cosigned.times.values()), cosigned_note=note)
@@ -206,5 +204,5 @@ class Rhythm:
         since = None if row is None else row[0]
         overdue = since is not None and self._clock.now() - since > OVERDUE_MS
         if overdue and self._store.fact("uncovered_since") is None:
-            self._alarms.sound(UNCOVERED, NotCosigned.code, "checkpoint")
+            self._alarms.sound("log.uncovered", NotCosigned.code, "checkpoint")
         self._store.remember(uncovered_since=since if overdue else None)

@@ -28,8 +28,6 @@ from broker.core.signed_note import Line, merged
 from broker.keyring import Elsewhere
 from broker.telemetry import logger_of
 
-FORKED = "log.forked"
-"""The alarm: the hub's log has two histories."""
 SEEN_AS = "witness"
 SIGNING_SECONDS = 30.0
 
@@ -133,7 +131,7 @@ class Witness:
                 " ON CONFLICT DO NOTHING",
                 self.log.name, self._clock.now(), self.latest_note() or b"", shown,
             )  # fmt: skip
-        self._alarms.sound(FORKED, BadProof.code, "checkpoint")
+        self._alarms.sound("log.forked", BadProof.code, "checkpoint")
 
     async def _signed(self, text: bytes) -> Line:
         now = self._clock.now()

@@ -52,7 +52,9 @@ def check_node(folder: Path, *, offline: bool) -> list[Check]:
     checks = [check_versions(), good("settings", f"{MEMBER_FILE}, {config.member} of {config.network}")]
     ask = ask_for(config)
     checks += check_keys(
-        folder, [each for each in (keys.sign, keys.countersign, KeyPlace(str(keys.tls))) if each], ask
+        folder,
+        [each for each in (keys.sign, keys.countersign, keys.witness, KeyPlace(str(keys.tls))) if each],
+        ask,
     )
     checks.append(check_disk(folder))
     if config.hub is None:
@@ -150,6 +152,7 @@ def _store(config: NodeConfig, now: int) -> list[Check]:
         _running(config, seen, now),
         _outbox(seen, now),
         _inbox(seen),
+        *_witnesses(seen, now),
         *(_channel(config, each) for each in seen.channels if each.name in config.channels),
         *_feedback(config, seen, now),
         *_alarms(seen),
@@ -202,6 +205,17 @@ def _held(seen: Snapshot, found: str) -> Check:
     return bad(
         "inbox", f"{found}; the feed stands still: {seen.held_code} {seen.held_field or ''}".rstrip(), mend
     )
+
+
+def _witnesses(seen: Snapshot, now: int) -> list[Check]:
+    if not seen.cosigned_quorum:
+        return []
+    found = f"{seen.cosigned_quorum} members cosigned {seen.cosigned_size:,} leaves"
+    if seen.uncovered_since is not None:
+        minutes = (now - seen.uncovered_since) // 60_000
+        mend = "ask other members whether their nodes say the same; docs/log.md"
+        return [bad("witnesses", f"{found}; a delivery is under none such for {minutes:,} minutes", mend)]
+    return [good("witnesses", found)]
 
 
 def _channel(config: NodeConfig, channel: ChannelState) -> Check:

@@ -181,3 +181,15 @@ def test_what_channels_and_feedback_wait_for_is_said_with_its_command(doctor: Do
         store.run("INSERT INTO letters VALUES (?, ?, 1, 'channel-refused', 1, 1)", name, id_)
 
     assert doctor("vn")[f"channel {name}"]["mend"].startswith(f"halong channel dead {name}")
+
+
+def test_what_too_few_members_have_cosigned_is_broken(doctor: Doctor, tmp_path: Path) -> None:
+    with Store.open(tmp_path / "vn" / "node.db") as store:
+        store.remember(cosigned_quorum=2, cosigned_size=70)
+        assert doctor("vn")["witnesses"]["mark"] == "good"
+        assert "2 members cosigned 70 leaves" in doctor("vn")["witnesses"]["found"]
+        store.remember(uncovered_since=SystemClock().now() - 600_000)
+        line = doctor("vn")["witnesses"]
+    assert line["mark"] == "bad"
+    assert "for 10 minutes" in line["found"]
+    assert "docs/log.md" in line["mend"]

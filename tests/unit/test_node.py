@@ -131,7 +131,7 @@ async def test_a_notice_goes_from_folder_to_folder_over_real_connections(tmp_pat
             status, body = await get(jp_health, "/ready")
             assert (status, json.loads(body)) == (
                 200,
-                {"ready": True, "reached": True, "held": None, "directory": True},
+                {"ready": True, "reached": True, "held": None, "directory": True, "cosigned": True},
             )
             status, body = await get(jp_health, "/metrics")
             assert b'halong_node_deliveries{state="delivered"} 1' in body

@@ -62,6 +62,16 @@ def test_times_are_counted_from_now(store: Store) -> None:
     assert (found["held"], found["behind"]) == (1, 7)
 
 
+def test_what_no_quorum_stands_behind_is_shown_for_as_long_as_it_is_so(store: Store) -> None:
+    assert (shown(store)["cosigned_quorum"], shown(store)["cosigned_seconds_ago"]) == (0, math.inf)
+    store.remember(cosigned_quorum=2, cosigned_size=70, cosigned_at=NOW - HOUR)
+    found = shown(store)
+    assert (found["cosigned_quorum"], found["cosigned_size"], found["cosigned_seconds_ago"]) == (2, 70, 3600)
+    assert found["uncovered_seconds"] == 0
+    store.remember(uncovered_since=NOW - HOUR)
+    assert shown(store)["uncovered_seconds"] == 3600
+
+
 def test_alarms_are_counted_by_event_however_many_subjects_they_have(store: Store) -> None:
     for subject in ("a", "b", "a"):
         store.alarm("stream.left", "out-of-order", subject, NOW)
