@@ -185,6 +185,11 @@ class HttpHub:
         """Return the latest checkpoint, or None before the first."""
         return await self._note(f"/v1/checkpoint?seen={self._seen}")
 
+    async def proof(self, leaf: str, *, cose: bool = False) -> bytes | None:
+        """Return the proof that the log has a leaf, named by its index or a statement's id; None without."""
+        form = "cose" if cose else "tlog-proof"
+        return await self._note(f"/log/proof/{quote(leaf, safe='')}?form={form}&seen={self._seen}")
+
     async def asked(self) -> bytes | None:
         """Return the checkpoint that members are asked to cosign now; None before the first."""
         return await self._note(f"/log/asked?seen={self._seen}")

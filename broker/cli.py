@@ -46,6 +46,9 @@ COMMANDS: Mapping[str, Entry] = {
     "outbox": Entry(
         PUBLISH, "adapters.commands.outbox", "Carry notices of a node without network, by stick."
     ),
+    "receipt": Entry(
+        PUBLISH, "adapters.commands.receipt", "Say where the hub's log has a notice, and show the proof."
+    ),
     "inspect": Entry(PUBLISH, "adapters.commands.inspect", "Check a notice in a file; needs no hub."),
     "init": Entry(RUN, "broker.commands.init", "Make the folder of a hub or a member: keys, settings."),
     "hub": Entry(RUN, "broker.commands.hub", "Run the hub; admit members."),

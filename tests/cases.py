@@ -29,6 +29,7 @@ from broker.core.model import (
     DeliveryHead,
     Envelope,
     Event,
+    Ground,
     Handling,
     Header,
     Receipt,
@@ -48,7 +49,7 @@ from broker.directory.roles import ROOT, SNAPSHOT
 from broker.evidence.case import Case, Logged, Manifest
 from broker.evidence.needed import number_of, signed_files
 from tests.ceremony import LOG, NOW, SignedNetwork, private
-from tests.world import NETWORK, SIGHTING
+from tests.world import NETWORK, SIGHTING, Content
 
 MINUTE = 60_000
 WORDS = {
@@ -77,7 +78,7 @@ def agreement(giver: str, receiver: str, slots: Sequence[str]) -> bytes:
         [[grant]]
         from = "{giver}"
         to = "{receiver}"
-        types = ["sighting"]
+        types = ["sighting", "drug-parcel"]
         slots = {list(slots)}
         """.encode()
 
@@ -121,6 +122,8 @@ class Making:
         folder: Where the directory is kept.
     """
 
+    vkey = LogSigner("halong-test/log", LOG).vkey
+
     def __init__(self, folder: Path) -> None:
         self.network = SignedNetwork(folder / "hub-directory")
         self.network.join("vn", "jp", "nl")
@@ -130,10 +133,16 @@ class Making:
         self.directory: Directory = self.network.source().load()
         self.root = sha256(self.network.root).hexdigest()
 
-    def envelope(self, sequence: int = 1, signer: PrivateKey | None = None, **fields: Any) -> Envelope:
-        """A signed sighting of vn."""
+    def envelope(
+        self,
+        sequence: int = 1,
+        signer: PrivateKey | None = None,
+        content: Content = Content(SIGHTING, WORDS),  # noqa: B008 - a constant
+        **fields: Any,
+    ) -> Envelope:
+        """A signed notice of vn: a sighting, or what else it is told."""
         salts = [salt(f"{sequence} {slot.label}") for slot in Slot]
-        digests, disclosures = draft(SIGHTING, WORDS, salts)
+        digests, disclosures = draft(content.notice_type, content.values, salts)
         values: dict[str, Any] = {
             "profile": 1,
             "originator": "vn",
@@ -143,8 +152,8 @@ class Making:
             "previous": None if sequence == 1 else sha256(b"before").digest(),
             "regions_concerned": (),
             "countries": ("JP", "VN"),
-            "notice_type": "sighting",
-            "schema": SIGHTING.digest,
+            "notice_type": content.notice_type.name,
+            "schema": content.notice_type.digest,
             "status": Status.ACTUAL,
             "act": Act.ORIGINAL,
             "references": (),
@@ -283,6 +292,15 @@ class Making:
             },
             receipts={receipt_leaf: written.logged(receipt_leaf, encode(signed), note)},
         )
+
+    def header(self, envelope: Envelope) -> Header:
+        """What is signed."""
+        return decode(Header, envelope.header)
+
+    def case_grounds(self, case: Case) -> set[Ground]:
+        """The agreements that a case names."""
+        heads = [decode(DeliveryHead, each.record) for each in case.deliveries.values()]
+        return {ground for each in heads for ground in each.grounds}
 
     def files(self, grounds: Any) -> dict[str, bytes]:
         """The files of the directory that a case needs."""

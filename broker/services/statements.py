@@ -291,6 +291,10 @@ class Statements:
             if first:
                 self._pace.receipted(receipt.member)
 
+    def leaf(self, statement: bytes) -> int:
+        """Return the index of a statement's leaf, -1 while it has none."""
+        return self._find(statement).leaf
+
     def is_receipted(self, delivery: bytes) -> bool:
         """Say whether there is a receipt for a delivery."""
         value = self._sent.get(delivery)

@@ -52,6 +52,7 @@ from broker.telemetry import logger_of
 from broker.web.connection import MEMBER, Connection, json_answer, problem
 from broker.web.directory import DirectoryPaths
 from broker.web.log import LogPaths
+from broker.web.proofs import ProofPaths
 from broker.web.witnessing import WitnessPaths
 
 T = TypeVar("T")
@@ -144,6 +145,11 @@ class Api:
             WitnessPaths(here.cosignatures, here.limits, self._requests, self._ledger).add_to(app)
         else:
             app.router.add_route("*", "/log/{path:asked|cosigned|cosignatures}", self._elsewhere)
+        if here.ledger is not None:
+            shown = bytes if here.cosignatures is None else here.cosignatures.shown
+            ProofPaths(lambda: here.directory.value.log_key, shown, self._ledger).add_to(app)
+        else:
+            app.router.add_get("/log/{path:proof/.+}", self._elsewhere)
         for path, answer in asked.items():
             app.router.add_get(path, answer if here.ledger is not None else self._elsewhere)
         app.router.add_get("/v1/head", self._head if here.heads is not None else self._elsewhere)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from broker.commands.agreement.places import MEMBER_FILE
 from broker.commands.audit.gathering import NotDecided, directory_files, gather
 from broker.commands.audit.reading import newest_directory, stored_log
 from broker.configuration import HubConfig, load_hub_config
@@ -50,15 +51,31 @@ out_option = click.option("-o", "out", type=OUT, required=True, help="The file t
 )
 @click.argument("reference")
 @out_option
-@click.option("--dir", "folder", type=FOLDER, default=Path(), show_default=True, help="The hub's folder.")
+@click.option(
+    "--dir", "folder", type=FOLDER, default=Path(), show_default=True, help="The folder of hub or node."
+)
 @json_option
 def evidence(reference: str, out: Path, folder: Path, as_json: bool) -> int:
     """Write what happened to a notice into one file that proves it to anybody, by REFERENCE or id.
 
     In it: the notice, what was decided, delivered and receipted, the directory and the agreements as they
-    were, proofs and a signed checkpoint, and a page that says what this proves.  Nothing is written that does
-    not hold.  It holds all of the notice: `halong audit redact` leaves parts out.
+    were, proofs and a signed checkpoint, and a page that says what this proves.  A node writes as much as it
+    may see.  Nothing is written that does not hold.  `halong audit redact` leaves parts of the notice out.
     """
+    if (folder / MEMBER_FILE).exists():
+        # Only as much of a member's side is imported as this takes.
+        from adapters.commands.receipt import case_at_node
+        from adapters.member_folder import open_folder
+
+        with open_folder(folder, to_read=True) as node:
+            case, _ = case_at_node(node, reference)
+    else:
+        case = _at_hub(folder, reference)
+    _write(case, out, as_json=as_json)
+    return Exit.HELD
+
+
+def _at_hub(folder: Path, reference: str) -> Case:
     config = load_hub_config(folder)
     with progress("records") as tell:
         try:
@@ -73,8 +90,7 @@ def evidence(reference: str, out: Path, folder: Path, as_json: bool) -> int:
             raise from_error(
                 error, where=reference, next_step="name it like vn/asia-pacific/main/17, or by its id"
             ) from None
-    _write(case, out, as_json=as_json)
-    return Exit.HELD
+    return case
 
 
 async def _gathered(config: HubConfig, reference: str, tell: Tell) -> Case:
