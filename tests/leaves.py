@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.merkle import Tree, leaf_hash
-from broker.core.model import Checkpoint, Leaf
+from broker.core.model import Checkpoint, Leaf, Refusal, Station
 from broker.core.note import LogSigner
-from broker.core.records import frame
+from broker.core.records import frame, record_id
 from broker.core.tiles import ENTRIES, Tile, bundle, hash_tile, tiles_of
 from broker.log import Log, Partition, Record
 from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, REFUSALS, hub_topics
@@ -82,3 +83,12 @@ def files_in(folder: Path) -> dict[str, bytes]:
         for path in (folder / "tile").rglob("*")
         if path.is_file() and not path.name.startswith(".")
     }
+
+
+def refusals(count: int) -> list[Record]:
+    """Return so many records that get leaves."""
+    made = [
+        Refusal(os.urandom(16), Station.GATEWAY, "vn", None, os.urandom(32), "bad-slot", 1, START)
+        for _ in range(count)
+    ]
+    return [Record(Partition(REFUSALS), record_id(each), frame(each)) for each in made]

@@ -8,7 +8,7 @@ reading goes on, so that one broken record does not hide the next.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
@@ -92,9 +92,9 @@ async def recount(log: Log, key: LogKey, progress: Progress = lambda _read, _of:
         LogUnavailable: The log does not answer.
         BadConfiguration: There is no log.
     """
-    auditor = _Auditor(log, key, progress)
+    auditor = _Auditor(log, progress)
     # Checkpoints first: whatever they cover is then there to be read, also while the hub runs on.
-    signed = await auditor.read_checkpoints()
+    signed = await read_checkpoints(log, key, auditor.add)
     await auditor.read_leaves(signed)
     await auditor.read_records()
     auditor.compare_decisions()
@@ -109,11 +109,49 @@ class Signed(NamedTuple):
     signed_at: int
 
 
+def _finding(where: str, what: str | HalongError) -> Finding:
+    return Finding(where, str(what), what.code if isinstance(what, HalongError) else None)
+
+
+async def _records(log: Log, partition: Partition) -> AsyncIterator[Sequence[Stored]]:
+    end = (await log.ends([partition.topic])).get(partition, 0)
+    async for found in Tail(log, partition).more(end):
+        yield found
+
+
+async def read_checkpoints(log: Log, key: LogKey, add: Callable[[Finding], None]) -> Sequence[Signed]:
+    """Return every checkpoint that the log's key signed, in order; what is wrong with one is a finding.
+
+    Raises:
+        LogUnavailable: The log does not answer.
+    """
+    signed: list[Signed] = []
+    async for found in _records(log, Partition(AUDIT_CHECKPOINTS)):
+        for stored in found:
+            where = f"{AUDIT_CHECKPOINTS} at {stored.offset}"
+            try:
+                checkpoint = unframe(Checkpoint, stored.value)
+                size, root = key.open_checkpoint(checkpoint.note)
+                signed_at = key.signed_at(checkpoint.note)
+            except (NotCanonical, BadProof) as error:
+                add(_finding(where, error))
+                continue
+            if (size, root) != (checkpoint.size, checkpoint.root):
+                add(_finding(where, "the signed note says another size or root than the record"))
+            if signed_at != checkpoint.signed_at // 1000 * 1000:
+                add(_finding(where, "the signed note says another time than the record"))
+            if signed and size < signed[-1].size:
+                add(_finding(where, "the tree shrank"))
+            if signed and signed_at < signed[-1].signed_at:
+                add(_finding(where, "the log's time went back"))
+            signed.append(Signed(size, root, signed_at))
+    return signed
+
+
 class _Auditor:
-    def __init__(self, log: Log, key: LogKey, progress: Progress) -> None:
+    def __init__(self, log: Log, progress: Progress) -> None:
         self.result = Recount()
         self._log = log
-        self._key = key
         self._progress = progress
         self._expected: dict[Partition, dict[int, bytes]] = {}
         # Statements with the digests of their signatures: sent twice, one may be signed twice.
@@ -125,36 +163,15 @@ class _Auditor:
         self._taken_in: dict[int, int] = {}
 
     def _finding(self, where: str, what: str | HalongError) -> None:
+        self.add(_finding(where, what))
+
+    def add(self, finding: Finding) -> None:
+        """Keep a finding, if there is room."""
         if len(self.result.findings) < FINDINGS_KEPT:
-            code = what.code if isinstance(what, HalongError) else None
-            self.result.findings.append(Finding(where, str(what), code))
+            self.result.findings.append(finding)
 
     async def _read(self, partition: Partition) -> list[Stored]:
-        end = (await self._log.ends([partition.topic])).get(partition, 0)
-        return [stored async for found in Tail(self._log, partition).more(end) for stored in found]
-
-    async def read_checkpoints(self) -> Sequence[Signed]:
-        """Return every checkpoint that the log's key signed, in order."""
-        signed: list[Signed] = []
-        for stored in await self._read(Partition(AUDIT_CHECKPOINTS)):
-            where = f"{AUDIT_CHECKPOINTS} at {stored.offset}"
-            try:
-                checkpoint = unframe(Checkpoint, stored.value)
-                size, root = self._key.open_checkpoint(checkpoint.note)
-                signed_at = self._key.signed_at(checkpoint.note)
-            except (NotCanonical, BadProof) as error:
-                self._finding(where, error)
-                continue
-            if (size, root) != (checkpoint.size, checkpoint.root):
-                self._finding(where, "the signed note says another size or root than the record")
-            if signed_at != checkpoint.signed_at // 1000 * 1000:
-                self._finding(where, "the signed note says another time than the record")
-            if signed and size < signed[-1].size:
-                self._finding(where, "the tree shrank")
-            if signed and signed_at < signed[-1].signed_at:
-                self._finding(where, "the log's time went back")
-            signed.append(Signed(size, root, signed_at))
-        return signed
+        return [stored async for found in _records(self._log, partition) for stored in found]
 
     async def read_leaves(self, signed: Sequence[Signed]) -> None:
         """Build the tree again, and hold every signed root against it."""

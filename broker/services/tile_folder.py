@@ -102,6 +102,11 @@ class TileFolder:
         for folder, _, names in os.walk(self.root / "tile"):
             yield from (Path(folder) / name for name in names)
 
+    @property
+    def levels(self) -> list[int]:
+        """The levels of which tiles are there."""
+        return sorted(self._counts)
+
     def count(self, level: int) -> int:
         """Return how many tiles of a level are there from the first on, without a gap."""
         return self._counts.get(level, 0)
@@ -126,7 +131,7 @@ class TileFolder:
             NotCanonical: One is there with other bytes.
         """
         missing = [(tile, data) for tile, data in tiles if not self._is_there(tile, data)]
-        # 1. The bytes of all are on the disk …
+        # The bytes of all are on the disk …
         halves = []
         for tile, data in missing:
             path = self.root / tile.path
@@ -134,10 +139,10 @@ class TileFolder:
             half = path.with_name(f".{path.name}")
             self._disk.write(half, data)
             halves.append((half, path))
-        # 2. … before any of them gets its name …
+        # … before any of them gets its name …
         for half, path in halves:
             self._disk.rename(half, path)
-        # 3. … and their names are, before anybody relies on them.
+        # … and their names are, before anybody relies on them.
         for folder in dict.fromkeys(path.parent for _, path in halves):
             self._disk.sync(folder)
         for tile, _ in missing:

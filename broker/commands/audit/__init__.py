@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import click
 
+from broker.commands.audit.check import check
 from broker.commands.audit.count import count
 from broker.commands.audit.doubt import doubt
 from broker.commands.audit.evidence import evidence, redact
+from broker.commands.audit.files import export, rebuild_tiles
 from broker.terminal import Group
 
 
@@ -22,5 +24,5 @@ def audit() -> None:
     """Read the stored log back, count it and prove it."""
 
 
-for each in (count, doubt, evidence, redact):
+for each in (count, doubt, check, rebuild_tiles, export, evidence, redact):
     audit.add_command(each)
