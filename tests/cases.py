@@ -19,8 +19,8 @@ from typing import Any
 
 from broker.core.agreements import Context, Share, decide
 from broker.core.cose_receipt import inclusion_receipt, with_root_signed
-from broker.core.directory import Directory
-from broker.core.keys import PrivateKey
+from broker.core.directory import Directory, MemberKey, Use
+from broker.core.keys import Algorithm, PrivateKey
 from broker.core.merkle import Tree, leaf_hash
 from broker.core.model import (
     Act,
@@ -48,7 +48,7 @@ from broker.directory.layout import Layout
 from broker.directory.roles import ROOT, SNAPSHOT
 from broker.evidence.case import Case, Logged, Manifest
 from broker.evidence.needed import number_of, signed_files
-from tests.ceremony import LOG, NOW, SignedNetwork, private
+from tests.ceremony import LOG, NOW, START, SignedNetwork, member, private
 from tests.world import NETWORK, SIGHTING, Content
 
 MINUTE = 60_000
@@ -120,13 +120,19 @@ class Making:
 
     Args:
         folder: Where the directory is kept.
+        algorithm: With what vn signs its notices.
     """
 
+    signer = private("vn-sign")
     vkey = LogSigner("halong-test/log", LOG).vkey
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, algorithm: Algorithm = Algorithm.ED25519) -> None:
+        self.signer = private("vn-sign", algorithm)
+        key = MemberKey(self.signer.public.id, Use.SIGN, self.signer.public, START)
+        vn = member("vn")
+        vn = replace(vn, keys=(key, *(each for each in vn.keys if each.use is not Use.SIGN)))
         self.network = SignedNetwork(folder / "hub-directory")
-        self.network.join("vn", "jp", "nl")
+        self.network.join(vn, "jp", "nl")
         self.network.accede(agreement("vn", "jp", ["facts", "persons"]), "vn", "jp")
         self.network.accede(agreement("vn", "nl", ["facts"]), "vn", "nl")
         self.network.accede(agreement("jp", "nl", ["facts"]), "jp", "nl")
@@ -171,7 +177,7 @@ class Making:
             "seals": None,
         }
         header = encode(Header(**{**values, **fields}))
-        signature = sign_header(header, NETWORK, signer or private("vn-sign"))
+        signature = sign_header(header, NETWORK, signer or self.signer)
         return Envelope(header, signature, disclosures, (), ())
 
     def head(self, envelope: Envelope, member: str, at: int, **changes: Any) -> DeliveryHead:
@@ -241,7 +247,7 @@ class Making:
             "salt": salt("decision"),
             "statement": statement_id(notice.header),
             "signature": sha256(notice.signature).digest(),
-            "key": private("vn-sign").public.id,
+            "key": self.signer.public.id,
             "directory": self.directory.version,
             "decided_at": decided_at,
             "shares": shares,
