@@ -143,7 +143,7 @@ def load_node_config(folder: Path) -> NodeConfig:
         BadConfiguration: The file cannot be used; names it, and the key.
     """
     path = folder / MEMBER_FILE
-    found = load_settings(path, NodeConfig, "halong init member", _complete)
+    found = load_settings(path, NodeConfig, "halong member join INVITATION", _complete)
     if found.region is not None and found.region not in {region.slug for region in Region}:
         raise BadConfiguration(
             f"region is one of {', '.join(region.slug for region in Region)}", field=str(path)

@@ -39,6 +39,20 @@ from broker.directory.versions import Delegation, Newest, Version
 START = 1_767_225_600_000
 NOW = 1_790_000_000_000
 HOUR = 3_600_000
+AGREEMENT = """\
+id = "jp-vn-2026"
+version = 1
+nonce = "00112233445566778899aabbccddeeff"
+title = "Agreement"
+parties = ["jp", "vn"]
+in_force_from = 2026-01-01
+
+[[grant]]
+from = "vn"
+to = "jp"
+types = ["drug-parcel"]
+slots = ["facts"]
+"""
 
 
 @cache

@@ -19,13 +19,15 @@ import pytest
 
 from adapters.member_folder import MemberPlan
 from broker.clock import SystemClock
-from broker.commands.hub_folder import HubPlan
+from broker.commands.hub_folder import HubPlan, write_hub_config
 from broker.core.agreements import parse_agreement
 from broker.core.directory import MemberClass
 from broker.core.model import Region
 from broker.demo.network import Network
 
 NETWORK = "halong-test"
+KEYS = " ".join(f"--key secretariat/keys/secretariat-{number}.pem" for number in (1, 2))
+"""What two of the secretariat sign with, as it is typed."""
 HOST = "127.0.0.1"
 AGREEMENTS = Path(__file__).parents[1] / "broker/demo/scenario/agreements"
 JP_VN, NL_VN = ((AGREEMENTS / name).read_bytes() for name in ("jp-vn-2026.toml", "nl-vn-2026.toml"))
@@ -66,6 +68,13 @@ def copied(network: Network, folder: Path) -> Network:
     """Return the same network in a folder of its own."""
     shutil.copytree(network.folder, folder, dirs_exist_ok=True)
     return Network(folder)
+
+
+def hub_of(network: Network, folder: Path) -> Path:
+    """Return the network's hub alone, in a folder of its own, at a free port."""
+    shutil.copytree(network.hub, folder)
+    write_hub_config(folder, HUB)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from adapters.member_folder import REQUEST_FILE
 from broker.clock import SystemClock
 from broker.commands.checklist import (
     CLOCK_DOUBT_MS,
@@ -24,7 +25,7 @@ from broker.commands.checklist import (
 )
 from broker.commands.hub_folder import AUTHORITY_KEY, ISSUED
 from broker.configuration import HUB_FILE, HubConfig, load_hub_config, tls_of
-from broker.core.directory import Directory
+from broker.core.directory import Directory, Use
 from broker.core.errors import BadConfiguration, HalongError, Unavailable
 from broker.core.model import Checkpoint
 from broker.core.note import LogKey, LogSigner
@@ -91,25 +92,28 @@ def _authority(config: HubConfig, now: int) -> Check:
 def _members(folder: Path, directory: Directory, now: int) -> list[Check]:
     """Name the members whose certificate or key ends soon."""
     checks = []
+    again = f"halong hub take {{}}/{REQUEST_FILE} --dir {folder}, then send the welcome that it writes"
     for path in sorted((folder / ISSUED).glob("*.pem")):
-        name = path.stem
+        name = path.name.partition(".")[0]
         if name not in directory.members:
             continue
         try:
-            days = (read_certificate(path.read_bytes()).valid_until - now) // DAY
+            certificate = read_certificate(path.read_bytes())
         except HalongError as error:
-            checks.append(bad(f"certificate {name}", str(error), f"halong hub admit REQUEST --dir {folder}"))
+            checks.append(bad(f"certificate {name}", str(error), again.format(name)))
             continue
-        if days < RENEW_DAYS:
-            mend = f"halong hub admit REQUEST --dir {folder}, then send the welcome that it writes"
-            checks.append(warning(f"certificate {name}", f"it ends in {days} days", mend))
+        # What was issued to a key that is gone ends without harm.
+        listed = directory.members[name].transport_keys
+        days = (certificate.valid_until - now) // DAY
+        if days < RENEW_DAYS and any(key.id == certificate.key and key.valid_at(now) for key in listed):
+            checks.append(warning(f"certificate {name}", f"it ends in {days} days", again.format(name)))
     for id_, member in directory.members.items():
-        ends = [key.valid_until for key in member.keys if key.valid_at(now)]
+        ends = [key.valid_until for key in member.keys if key.use is Use.SIGN and key.valid_at(now)]
         last = None if None in ends else max((end for end in ends if end is not None), default=0)
         if last is not None and last - now < RENEW_DAYS * DAY:
             days = max(last - now, 0) // DAY
-            mend = f"list its next key in members/{id_}.toml: docs/operate.md, Rotate"
-            checks.append(warning(f"key of {id_}", f"its last key ends in {days} days", mend))
+            mend = f"its member lists the next one: halong key rotate sign --dir {id_}"
+            checks.append(warning(f"key of {id_}", f"its last key for notices ends in {days} days", mend))
     return checks
 
 
@@ -129,11 +133,13 @@ def _directory(config: HubConfig, checks: list[Check]) -> Directory | None:
             bad("directory", f"it is of network {directory.network}", f"correct network in {HUB_FILE}")
         )
     elif not directory.members:
-        checks.append(warning("directory", "no member yet", "halong hub admit REQUEST"))
+        checks.append(
+            warning("directory", "no member yet", "halong member invite MEMBER, at the secretariat")
+        )
     else:
         checks.append(good("directory", found))
     checks += [
-        warning("agreement", remark, "halong hub agree AGREEMENT --party MEMBER")
+        warning("agreement", remark, "halong agreement accede AGREEMENT, at the member")
         for remark in remarks_on(directory)
     ]
     return directory

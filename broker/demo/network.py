@@ -37,7 +37,7 @@ from broker.commands.secretariat import (
     signed,
 )
 from broker.configuration import HUB_FILE, load_hub_config
-from broker.core.directory import Directory
+from broker.core.directory import Directory, Member
 from broker.core.errors import BadConfiguration
 from broker.core.keys import Algorithm
 from broker.directory.admission import read_join_request, written
@@ -150,6 +150,11 @@ class Network:
     def leave(self, member: str, agreement: str, version: int, at: int) -> None:
         """Let a member leave an agreement."""
         self._change({member: ((), [(agreement, version)])}, at)
+
+    def change(self, entry: Member, at: int) -> None:
+        """Let a member say something else of itself."""
+        change = member_change(self.newest().version, entry, at)
+        hub_take.take(self.hub, [self._signed_by(entry.id, change)], [], at)
 
     def _change(
         self, wanted: Mapping[str, tuple[Collection[bytes], Collection[tuple[str, int]]]], at: int

@@ -37,6 +37,7 @@ from broker.directory.roles import (
 from broker.directory.versions import Delegation, Line
 from tests.attacks.directories import SECRETARIAT_2, Attacker, key_of, sign
 from tests.ceremony import (
+    AGREEMENT,
     HOUR,
     LOG,
     ONLINE,
@@ -51,7 +52,6 @@ from tests.ceremony import (
     spare,
     terms,
 )
-from tests.unit.test_folder import AGREEMENT
 
 VN, JP = "member-vn", "member-jp"
 EVIL = private("evil")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from broker.core.agreements import parse_agreement
 from broker.core.errors import Refused
-from broker.directory.folder import FolderDirectory
 from broker.directory.member_file import member_text, parse_member
+from tests.networks import AGREEMENTS
 from tests.nodes import TestNode
 from tests.vectors.material import VECTORS
 from tests.world import World
@@ -36,13 +37,11 @@ async def a_key_of_small_order(folder: Path) -> str | None:
     return None
 
 
-async def an_agreement_nobody_signed_for(folder: Path) -> str | None:
-    """A file slipped into the folder under another agreement's name."""
-    (folder / "network.toml").write_text('name = "halong-test"\nlog_key = "x"\n')
-    (folder / "agreements" / "jp-vn").mkdir(parents=True)
-    (folder / "agreements" / "jp-vn" / "1.toml").write_text('id = "another"\n')
+async def an_agreement_in_words_that_nobody_defined(_: Path) -> str | None:
+    """A text with a clause that would be passed over if it were not refused."""
+    text = (AGREEMENTS / "jp-vn-2026.toml").read_bytes()
     try:
-        FolderDirectory(folder, folder / "archive").load()
+        parse_agreement(text.replace(b"version = 1", b'version = 1\nunless = "asked"', 1))
     except Refused as error:
         return error.code
     return None
@@ -84,7 +83,7 @@ async def a_store_in_which_somebody_wrote(folder: Path) -> str | None:
 ROWS = (
     Row("a value in the store that the node did not write", "store-damaged", a_store_in_which_somebody_wrote),
     Row("a key under which everything verifies", "weak-key", a_key_of_small_order),
-    Row("an agreement slipped in under another's name", "bad-configuration", an_agreement_nobody_signed_for),
+    Row("a clause that nobody defined", "bad-configuration", an_agreement_in_words_that_nobody_defined),
     Row(
         "a person in the open where it must be sealed",
         "sealing-required",

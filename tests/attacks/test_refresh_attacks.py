@@ -35,8 +35,7 @@ from tests.attacks.test_directory_attacks import (
     two_snapshots,
     vn_is_no_member,
 )
-from tests.ceremony import HOUR, SignedNetwork, active, publics, signed, spare
-from tests.unit.test_folder import AGREEMENT
+from tests.ceremony import AGREEMENT, HOUR, SignedNetwork, active, publics, signed, spare
 
 
 class DiskHub:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
-from hashlib import sha256
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from broker.core.directory import TransportKey
-from broker.core.note import LogSigner
+from broker.directory.admission import Welcome, as_text, write_request, written
+from broker.directory.building import member_change
 from broker.directory.certificates import issue, make_authority, make_request, read_request
-from broker.directory.folder import snapshot_of
-from broker.directory.joining import Welcome, write_request, write_welcome
-from broker.directory.member_file import member_text
-from tests.attacks.envelopes import NOW, VN, directory, held
-from tests.vectors.material import NETWORK
+from broker.directory.handing import handed_to
+from tests.ceremony import NOW, START, SignedNetwork, active, member, private, signed, spare
+
+NETWORK = "halong-test"
 
 
 def _pem(number: int) -> bytes:
@@ -25,31 +26,24 @@ def _pem(number: int) -> bytes:
 
 CSR = make_request(NETWORK, "vn", _pem(11))
 TRANSPORT_KEY = read_request(CSR).key
-MEMBER = replace(
-    directory(held(VN)).members["vn"], transport_keys=(TransportKey(id=TRANSPORT_KEY, valid_from=0),)
-)
-APPLICATION = write_request(NETWORK, MEMBER, CSR, VN)
+MEMBER = replace(member("vn"), transport_keys=(TransportKey(id=TRANSPORT_KEY, valid_from=START),))
 AUTHORITY = make_authority(NETWORK, _pem(12), NOW)
-LOG_KEY = LogSigner(f"{NETWORK}/log", VN).vkey
 
-_FILES = {
-    "network.toml": f'name = "{NETWORK}"\nlog_key = "{LOG_KEY}"\n'.encode(),
-    "members/vn.toml": member_text(MEMBER).encode(),
-}
-_SNAPSHOT = snapshot_of(_FILES)
-_VERSION = sha256(_SNAPSHOT).hexdigest()
+with tempfile.TemporaryDirectory(prefix="halong-fuzz-") as _folder:
+    _network = SignedNetwork(Path(_folder))
+    _change = signed(member_change(_network.version, MEMBER, NOW), active("vn"))
+    APPLICATION = write_request(NETWORK, _change, CSR, [private("vn-sign"), active("vn"), spare("vn")])
+    _network.join(MEMBER)
+    _files = as_text(handed_to("vn", _network.newest, _network.repository.files))
 
-WELCOME = write_welcome(
+WELCOME = written(
     Welcome(
         network=NETWORK,
         member="vn",
         url="https://hub.example.org:8443",
         pin="00" * 32,
-        log_key=LOG_KEY,
         authority=AUTHORITY.decode(),
         certificate=issue(CSR, NETWORK, AUTHORITY, _pem(12), NOW).decode(),
-        version=_VERSION,
-        snapshots={_VERSION: _SNAPSHOT.decode()},
-        files={sha256(data).hexdigest(): data.decode() for data in _FILES.values()},
+        files=_files,
     )
 )

@@ -55,12 +55,13 @@ from broker.core.wire import (
     Wire,
     read,
 )
+from broker.directory.admission import read_join_request, read_welcome
 from broker.directory.certificates import read_certificate, read_request
-from broker.directory.joining import read_join_request, read_welcome
 from broker.directory.member_file import member_text, parse_member
 from schemas import load_catalogue
 from tests.attacks.envelopes import HONEST, NOW, PLAIN
 from tests.fuzz.joining import APPLICATION, AUTHORITY, CSR, TRANSPORT_KEY, WELCOME
+from tests.fuzz.joining import NETWORK as JOINED
 from tests.vectors.material import AT, CATALOGUE, NETWORK, PRIVATE, SAMPLE, VECTORS, keyring
 
 ROOT = Path(__file__).parents[2]
@@ -309,7 +310,7 @@ def _joining_targets() -> Iterator[Target]:
     yield Target("certificate request", partial(_read, read_request), (CSR,))
     yield Target("certificate", partial(_read, read_certificate), (AUTHORITY,))
     yield Target(
-        "join request", partial(_read, lambda data: read_join_request(data, NETWORK)), (APPLICATION,)
+        "join request", partial(_read, lambda data: read_join_request(data, JOINED, {})), (APPLICATION,)
     )
     yield Target("welcome", partial(_read, lambda data: read_welcome(data, "vn", TRANSPORT_KEY)), (WELCOME,))
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.story.shell import Shell
-from tests.story.test_first_day import arrived, network, shell
+from tests.story.test_first_day import arrived, network, shell, typed
 
 pytestmark = pytest.mark.sockets
 
-__all__ = ["network", "shell"]
+__all__ = ["network", "shell", "typed"]
 
 PAGE = (Path(__file__).parents[2] / "docs/feedback.md").read_text(encoding="utf-8")
 LINES = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from broker.aside import Aside, Stalled
-from broker.clock import SystemClock
-from broker.commands.hub_folder import HubPlan, make_hub
+from broker.demo.network import Network
+from tests.networks import hub_of
 
 SECONDS = 20.0
 
@@ -77,23 +77,25 @@ async def test_whoever_waits_can_be_cancelled(gate: threading.Event) -> None:
 
 
 @pytest.mark.sockets
-def test_a_hub_whose_directory_stalls_still_ends_when_it_is_told_to(tmp_path: Path) -> None:
+def test_a_hub_whose_directory_stalls_still_ends_when_it_is_told_to(
+    tmp_path: Path, made_network: Network
+) -> None:
     """The next look at the folder, two seconds after the start, never comes back."""
-    make_hub(tmp_path, HubPlan("halong-test", "127.0.0.1", 0, "127.0.0.1", 0), SystemClock().now())
+    folder = hub_of(made_network, tmp_path / "hub")
     program = (
         "import itertools, sys, threading\n"
         "from broker.cli import main\n"
-        "from broker.directory.folder import FolderDirectory\n"
-        "load, looks = FolderDirectory.load, itertools.count()\n"
+        "from broker.directory.signed import SignedDirectory\n"
+        "load, looks = SignedDirectory.load, itertools.count()\n"
         "def stalls(self):\n"
         "    if next(looks):\n"
         "        print('stalled', flush=True)\n"
         "        threading.Event().wait()\n"
         "    return load(self)\n"
-        "FolderDirectory.load = stalls\n"
+        "SignedDirectory.load = stalls\n"
         "main()\n"
     )
-    command = [sys.executable, "-c", program, "hub", "--dir", str(tmp_path)]
+    command = [sys.executable, "-c", program, "hub", "--dir", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as hub:
         try:
             assert hub.stdout is not None

@@ -23,15 +23,22 @@ from broker.backup.log_copy import records_of
 from broker.backup.sealed import seal, unseal
 from broker.cli import halong
 from broker.core.errors import BadConfiguration
+from broker.demo.network import Network
 from broker.files import written
 from broker.terminal import run
+from tests.networks import copied
 from tests.unit.test_cli_commands import Said, Terminal
 
 PASSPHRASE = "five words that nobody guesses"
 
 
 @pytest.fixture
-def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+def at(
+    tmp_path: Path,
+    made_network: Network,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Terminal:
     """A terminal in a folder with a node that never ran and a hub without a log."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
@@ -41,9 +48,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         out, err = capsys.readouterr()
         return Said(code, out, err)
 
-    assert type_("init hub hub --network halong-test --listen 127.0.0.1:8443 --health-port 0").code == 0
-    line = "init member vn --id vn --region asia-pacific --network halong-test --name"
-    assert type_(line, "Customs of vn").code == 0
+    copied(made_network, tmp_path)
     Store.open(tmp_path / "vn/node.db").close()
     (tmp_path / "passphrase").write_text(PASSPHRASE + "\n")
     (tmp_path / "random").write_bytes(b"\xff\xfe\x00" * 20)

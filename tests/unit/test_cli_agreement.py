@@ -182,7 +182,8 @@ def test_the_next_version_says_the_same_with_a_fresh_nonce_and_perhaps_an_end() 
 
 
 def test_list_tells_who_acceded_who_is_missing_and_what_counts_for_nothing(network: Terminal) -> None:
-    network(f"hub agree {AGREEMENTS / 'jp-nl-2026.toml'} --party jp --dir hub --yes")
+    network(f"agreement accede {AGREEMENTS / 'jp-nl-2026.toml'} --dir jp --yes -o jp.json")
+    assert network("hub take jp.json --dir hub --yes").code == Exit.HELD
     told = {each["agreement"]: each for each in network("agreement list --dir hub --json").json["agreements"]}
     assert told["jp-vn-2026"]["acceded"] == ["jp", "vn"]
     assert told["jp-vn-2026"]["counts"]
@@ -243,13 +244,14 @@ def test_show_finds_an_agreement_of_the_directory_by_name(network: Terminal) -> 
 def test_accede_tells_what_would_flow_at_once_and_what_once_the_others_accede(network: Terminal) -> None:
     parties = "--party jp --party nl"
     network(f"agreement new --template bilateral {parties} --from 2026-01-01 -o new.toml --title Assistance")
-    told = network("agreement accede new.toml --dir jp --json").json
+    told = network("agreement accede new.toml --dir jp --dry-run --json").json
     assert told["effects"] == []
     assert told["missing"] == ["nl"]
     later = {(each["from"], each["to"], each["type"]): each["after"] for each in told["once_all_acceded"]}
     assert later["nl", "jp", "drug-parcel"] == ["facts", "entities", "intelligence"]
     assert ("jp", "nl", "feedback") in later
-    network("hub agree new.toml --party nl --dir hub --yes")
+    network("agreement accede new.toml --dir nl --yes -o nl.json")
+    assert network("hub take nl.json --dir hub --yes").code == Exit.HELD
     now = network("agreement accede new.toml --dir hub --member jp").out
     assert "so far nl has" in now
     assert "jp → nl" in now
@@ -260,7 +262,7 @@ def test_accede_tells_what_would_flow_at_once_and_what_once_the_others_accede(ne
 
 
 def test_leave_works_out_the_dates_and_what_another_agreement_keeps(network: Terminal) -> None:
-    at_once = network("agreement leave jp-vn-2026 --dir vn --json").json
+    at_once = network("agreement leave jp-vn-2026 --dir vn --dry-run --json").json
     assert at_once["open_cases_until"] is None
     assert at_once["erase_by"] == at_once["ends_on"]
     assert {(each["from"], each["to"], each["type"]) for each in at_once["effects"]} >= {
@@ -268,7 +270,7 @@ def test_leave_works_out_the_dates_and_what_another_agreement_keeps(network: Ter
         ("jp", "vn", "feedback"),
     }
     assert at_once["held"] == 0
-    said = network("agreement leave jp-vn-2026 --dir vn").out
+    said = network("agreement leave jp-vn-2026 --dir vn --dry-run").out
     assert "they go on for 90 days only after an end in the text" in said
     orderly = network("agreement leave jp-vn-2026 --dir vn --on 2027-06-30 -o end.toml --json").json
     assert orderly["ends_on"] == "2027-06-30"

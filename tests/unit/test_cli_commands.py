@@ -13,8 +13,10 @@ import pytest
 import structlog
 
 from broker.cli import halong
+from broker.demo.network import Network
 from broker.demo.table import write_tables
 from broker.terminal import Exit, run
+from tests.networks import KEYS, copied
 
 ROOT = Path(__file__).parents[2]
 AGREEMENTS = ROOT / "broker/demo/scenario/agreements"
@@ -56,19 +58,18 @@ def at(
 
 
 @pytest.fixture
-def network(at: Terminal) -> Terminal:
+def network(at: Terminal, tmp_path: Path, made_network: Network) -> Terminal:
     """A hub with vn, jp and nl under two agreements; nothing runs."""
-    assert at("init hub hub --network halong-test --listen 127.0.0.1:8443 --health-port 0").code == 0
-    for member in ("vn", "jp", "nl"):
-        line = f"init member {member} --id {member} --region asia-pacific --network halong-test --name"
-        assert at(line, f"Customs of {member}").code == 0
-        assert at(f"hub admit {member}/join-request.json --dir hub --yes").code == 0
-    for agreement in ("jp-vn-2026", "nl-vn-2026"):
-        assert at(f"hub agree {AGREEMENTS / agreement}.toml --dir hub --yes").code == 0
-    for member in ("vn", "jp", "nl"):
-        assert at(f"hub welcome {member} --dir hub").code == 0
-        assert at(f"member join hub/welcomes/{member}.json --dir {member} --yes").code == 0
+    copied(made_network, tmp_path)
     return at
+
+
+def join(at: Terminal, member: str) -> None:
+    """Let the node of a member be made, up to its request."""
+    name = f"Customs of {member}"
+    assert at(f"member invite {member} --region europe --dir secretariat --name", name).code == 0
+    line = f"member join secretariat/invitation-{member}.json --dir {member} --health-port 0 --yes"
+    assert at(line).code == 0
 
 
 # --- files that somebody else has sent ---------------------------------------------------------------
@@ -77,8 +78,8 @@ def network(at: Terminal) -> Terminal:
 @pytest.mark.parametrize(
     "line",
     [
-        "hub admit /dev/zero --dir hub --yes",
-        "hub agree /dev/zero --dir hub --yes",
+        "hub take /dev/zero --dir hub --yes",
+        f"member approve /dev/zero --dir secretariat --yes {KEYS}",
         "member join /dev/zero --dir vn --yes",
         "publish /dev/zero --dir vn",
         "publish --from table.csv --map /dev/zero --dir vn",
@@ -106,16 +107,16 @@ def test_a_file_nested_without_end_is_refused_as_one(network: Terminal, tmp_path
     assert "nested too deeply" in said.err
 
 
-# --- init, admit, join --------------------------------------------------------------------------------
+# --- init, invite, join --------------------------------------------------------------------------------
 
 
 def test_what_is_missing_is_named_when_nobody_can_be_asked(at: Terminal) -> None:
-    said = at("init member vn --id vn --region asia-pacific")
+    said = at("init hub hub --network halong-test")
 
     assert said.code == Exit.USAGE
-    assert "--name is missing" in said.err
+    assert "--listen is missing" in said.err
     assert len(said.err.splitlines()) == 3
-    assert not Path("vn").exists()
+    assert not Path("hub").exists()
 
 
 @pytest.mark.parametrize(
@@ -125,8 +126,9 @@ def test_what_is_missing_is_named_when_nobody_can_be_asked(at: Terminal) -> None
         "init hub hub --network halong-test --listen 8443",
         "init hub hub --network halong-test --listen 127.0.0.1:99999",
         "init hub hub --network halong-test --listen 0.0.0.0:8443",
-        "init member vn --id Vietnam! --name V --region asia-pacific",
-        "init member vn --id vn --name V --region atlantis",
+        "member invite Vietnam! --name V --region asia-pacific",
+        "member invite vn --name V --region atlantis",
+        "member invite vn --name V --region asia-pacific --dir nowhere",
         "publish",
         "publish --from pyproject.toml",
         "publish nothing.json",
@@ -149,43 +151,38 @@ def test_a_line_that_cannot_be_meant_ends_in_three_lines_and_2(at: Terminal, lin
 
 
 def test_a_change_waits_for_a_yes(network: Terminal) -> None:
-    before = sorted(path.name for path in Path("hub/directory/members").iterdir())
-    network("init member us --id us --region asia-pacific --network halong-test --name US")
+    before = network("directory show --dir hub --json").json["version"]
+    join(network, "us")
 
-    said = network("hub admit us/join-request.json --dir hub")
+    said = network(f"member approve us/join-request.json --dir secretariat {KEYS}")
 
     assert said.code == Exit.USAGE
-    assert "signs with" in said.err
-    assert sorted(path.name for path in Path("hub/directory/members").iterdir()) == before
+    assert "directory key" in said.err
+    assert not Path("secretariat/targets-3.json").exists()
+    assert network(f"member approve us/join-request.json --dir secretariat {KEYS} --yes").code == 0
+
+    said = network("hub take secretariat/targets-3.json us/join-request.json --dir hub")
+
+    assert said.code == Exit.USAGE
+    assert "us gets a certificate" in said.err
+    assert network("directory show --dir hub --json").json["version"] == before
 
 
 def test_answers_are_one_json_object_on_stdout(network: Terminal) -> None:
-    assert (
-        network("init member us --id us --region europe --network halong-test --json --name US").json[
-            "member"
-        ]
-        == "us"
-    )
-    assert (
-        network("hub admit us/join-request.json --dir hub --yes --json").json["welcome"]
-        == "hub/welcomes/us.json"
-    )
+    line = "member invite us --region europe --dir secretariat --json --name US"
+    assert network(line).json["invitation"] == "secretariat/invitation-us.json"
+    line = "member join secretariat/invitation-us.json --dir us --health-port 0 --yes --json"
+    assert network(line).json["request"] == "us/join-request.json"
+    line = f"member approve us/join-request.json --dir secretariat {KEYS} --yes --json"
+    assert network(line).json["file"] == "secretariat/targets-3.json"
+    line = "hub take secretariat/targets-3.json us/join-request.json --dir hub --yes --json"
+    assert network(line).json["welcomes"] == {"us": "hub/welcomes/us.json"}
     assert network("member join hub/welcomes/us.json --dir us --yes --json").json["first"] is True
     assert network("hub welcome us --dir hub --json").json["member"] == "us"
     assert network("member join hub/welcomes/us.json --dir us --json").json["first"] is False
     assert network("feed --dir us --json").json == {"member": "us", "items": [], "place": 0}
-    agreed = network(f"hub agree {AGREEMENTS}/jp-vn-2026.toml --dir hub --party jp --yes --json").json
-    assert (agreed["agreement"], agreed["parties"]) == ("jp-vn-2026", ["jp"])
-
-
-def test_an_agreement_that_is_there_with_other_bytes_is_not_replaced(network: Terminal) -> None:
-    other = Path("other.toml")
-    other.write_bytes((AGREEMENTS / "jp-vn-2026.toml").read_bytes() + b"\n")
-
-    said = network("hub agree other.toml --dir hub --yes")
-
-    assert said.code == Exit.USAGE
-    assert "version 2" in said.err
+    leave = "agreement leave jp-vn-2026 --dir jp --yes --json -o left.json"
+    assert network(leave).json["signed"] == "left.json"
 
 
 def outbox(network: Terminal) -> str:
@@ -308,13 +305,13 @@ def _swap_for_jp(path: Path) -> None:
         ("hub", "keys/authority.pem", Path.unlink, "key authority"),
         ("hub", "hub.toml", _empty, "settings"),
         ("hub", "tls/hub.pem", _empty, "certificate"),
-        ("hub", "directory/members/jp.toml", _empty, "directory"),
+        ("hub", "directory/metadata/timestamp.json", _empty, "directory"),
         ("vn", "keys/sign.pem", _expose, "key sign"),
         ("vn", "keys/sign.pem", _swap_for_jp, "directory"),
         ("vn", "keys/tls.pem", _swap_for_jp, "certificate"),
         ("vn", "tls/member.pem", Path.unlink, "certificate"),
         ("vn", "tls/authority.pem", _empty, "certificate"),
-        ("vn", "directory/network.toml", Path.unlink, "directory"),
+        ("vn", "directory/metadata/timestamp.json", Path.unlink, "directory"),
         ("vn", "member.toml", _empty, "settings"),
     ],
 )
@@ -331,10 +328,10 @@ def test_what_is_broken_is_named_with_what_mends_it(
     assert "→" in network(f"doctor --dir {folder} --offline").out
 
 
-def test_a_node_that_has_not_joined_is_told_how(at: Terminal) -> None:
-    at("init member vn --id vn --name VN --region asia-pacific --network halong-test")
+def test_a_node_that_has_not_joined_is_told_how(network: Terminal) -> None:
+    join(network, "us")
 
-    said = at("doctor --dir vn")
+    said = network("doctor --dir us")
 
     assert said.code == Exit.FAILED
     assert "halong member join" in said.out

@@ -12,6 +12,7 @@ from broker.core.directory import MemberKey, Use
 from broker.core.keys import PrivateKey
 from broker.core.notice_json import time_to_json
 from broker.terminal import Exit
+from tests.networks import make
 from tests.nodes import TestNode
 from tests.unit.test_cli_commands import Terminal, at, network
 from tests.world import DAY, NOW, World, sighting
@@ -43,27 +44,27 @@ async def publish(folder: Path, key: PrivateKey) -> None:
 
 
 @pytest.fixture
-def stolen(network: Terminal, tmp_path: Path) -> str:
+def stolen(at: Terminal, tmp_path: Path) -> str:
     """The id of the key that was stolen half an hour after the first notice."""
+    made = make(tmp_path, "vn", "jp", at=NOW - DAY)
     key = PrivateKey.from_pem((tmp_path / "vn/keys/sign.pem").read_bytes())
     asyncio.run(publish(tmp_path, key))
-    for who in ("hub", "jp"):
-        path = tmp_path / who / "directory/members/vn.toml"
-        said = path.read_text().replace(
-            'use = "sign"\n', f'use = "sign"\nrevoked_at = {SINCE}\nreason = "compromised"\n'
-        )
-        path.write_text(said)
-    return key.public.id.hex()
+    name = key.public.id.hex()
+    revoke = f"key revoke {name[:16]} --reason compromised --since {SINCE} --dir vn -o revoked.json --yes"
+    assert at(revoke).code == Exit.HELD
+    assert at("hub take revoked.json --dir hub --yes").code == Exit.HELD
+    made.welcome(["jp"])
+    return name
 
 
-def test_the_audit_lists_what_is_in_doubt_and_who_has_it(network: Terminal, stolen: str) -> None:
-    found = network(f"audit doubt hub --member vn --key {stolen[:8]} --json")
+def test_the_audit_lists_what_is_in_doubt_and_who_has_it(at: Terminal, stolen: str) -> None:
+    found = at(f"audit doubt hub --member vn --key {stolen[:8]} --json")
     assert found.code == 0, found.err
     (one,) = found.json["statements"]
     assert one["reference"] == "halong:vn/asia-pacific/main/2"
     assert one["delivered_to"] == ["jp"]
     assert found.json["key"] == stolen
-    said = network(f"audit doubt hub --member vn --key {stolen[:8]} --since all")
+    said = at(f"audit doubt hub --member vn --key {stolen[:8]} --since all")
     assert said.code == 0
     assert "vn/asia-pacific/main/1" in said.out
     assert "2 statements in doubt" in said.out
@@ -79,8 +80,8 @@ def test_the_audit_lists_what_is_in_doubt_and_who_has_it(network: Terminal, stol
         "--member vn --key {key} --since yesterday",
     ],
 )
-def test_what_is_no_key_of_that_member_is_said_so(network: Terminal, stolen: str, line: str) -> None:
-    said = network(f"audit doubt hub {line.format(key=stolen)}")
+def test_what_is_no_key_of_that_member_is_said_so(at: Terminal, stolen: str, line: str) -> None:
+    said = at(f"audit doubt hub {line.format(key=stolen)}")
     assert said.code == Exit.USAGE
 
 
@@ -91,12 +92,12 @@ def test_a_key_that_nobody_stole_needs_a_time(network: Terminal, tmp_path: Path)
     assert "--since" in said.err
 
 
-def test_the_feed_and_a_file_show_at_the_receiver_what_is_in_doubt(network: Terminal, stolen: str) -> None:
-    first, second = network("feed --dir jp --json").json["items"]
+def test_the_feed_and_a_file_show_at_the_receiver_what_is_in_doubt(at: Terminal, stolen: str) -> None:
+    first, second = at("feed --dir jp --json").json["items"]
     assert first["doubtful_since"] is None
     assert second["doubtful_since"] == SINCE
-    assert network("feed --dir jp").out.count("in doubt") == 1
-    assert network("inspect first.delivery --dir jp --json").json["doubtful_since"] is None
-    assert network("inspect second.delivery --dir jp --json").json["doubtful_since"] is not None
-    assert "in doubt" in network("inspect second.delivery --dir jp").out
-    assert network("inspect second.delivery --json").json["doubtful_since"] is None
+    assert at("feed --dir jp").out.count("in doubt") == 1
+    assert at("inspect first.delivery --dir jp --json").json["doubtful_since"] is None
+    assert at("inspect second.delivery --dir jp --json").json["doubtful_since"] is not None
+    assert "in doubt" in at("inspect second.delivery --dir jp").out
+    assert at("inspect second.delivery --json").json["doubtful_since"] is None

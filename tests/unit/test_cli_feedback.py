@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.commands.feedback import give
+from broker.demo.network import Network as Made
 from broker.terminal import Exit
 from schemas import load_catalogue
 from tests.unit.test_cli_commands import NOTICES, Terminal, at, network
@@ -100,49 +101,36 @@ def test_what_the_command_offers_is_what_the_type_has() -> None:
     assert fields["use_made"][1]["items"]["symbols"] == list(offered["uses"])
 
 
-def test_a_carrier_has_no_key_for_notices_and_the_hub_admits_it_beside_its_node(
+def test_a_carrier_has_no_key_for_notices_and_is_listed_beside_its_node(
     network: Terminal, tmp_path: Path
 ) -> None:
     assert network("member carrier carrier --dir vn").code == 0
     assert network("member carrier carrier --dir vn").code == Exit.USAGE
-    admitted = network("hub admit carrier/join-request.json --dir hub --yes --json")
-    assert admitted.json["welcome"].endswith("vn-carrier.json")
-    assert network("member join hub/welcomes/vn-carrier.json --dir carrier --yes").code == 0
-    assert network("member join hub/welcomes/vn-carrier.json --dir vn --yes").code == Exit.USAGE
-    assert network("hub welcome vn --dir hub").code == 0
-    assert network("member join hub/welcomes/vn.json --dir vn --yes").code == 0
+    taken = network("hub take carrier/join-request.json --dir hub --yes --json")
+    assert taken.json["welcomes"] == {"vn": "hub/welcomes/vn.json"}
+    for folder in ("carrier", "vn"):
+        assert network(f"member join hub/welcomes/vn.json --dir {folder} --yes").code == 0
 
     assert sorted(path.name for path in (tmp_path / "carrier/keys").iterdir()) == ["tls.pem"]
-    listed = (tmp_path / "hub/directory/members/vn.toml").read_text()
-    assert listed.count('use = "transport"') == 2
+    assert len(Made(tmp_path).directory().members["vn"].transport_keys) == 2
     assert network("outbox export out.stick --dir carrier").code == Exit.USAGE
     assert network("outbox export out.stick --dir vn").code == 0
     assert network("feed import out.stick --dir vn").code == Exit.FAILED
     assert network("feed export back.stick --for jp --dir carrier").code == Exit.USAGE
 
 
-def test_a_carrier_of_a_member_that_holds_another_key_is_not_admitted(
-    network: Terminal, tmp_path: Path
-) -> None:
-    """Whoever makes a member of the same name up has not its key for notices."""
-    line = "init member other --id vn --region asia-pacific --network halong-test --name"
-    assert network(line, "Somebody").code == 0
-
-    assert network("hub admit other/join-request.json --dir hub --yes").code == Exit.USAGE
-
-    listed = (tmp_path / "hub/directory/members/vn.toml").read_text()
-    assert listed.count('use = "transport"') == 1
-
-
 def test_a_transport_key_that_was_revoked_does_not_come_back_with_an_old_request(
     network: Terminal, tmp_path: Path
 ) -> None:
     assert network("member carrier carrier --dir vn").code == 0
-    assert network("hub admit carrier/join-request.json --dir hub --yes").code == 0
-    path = tmp_path / "hub/directory/members/vn.toml"
-    path.write_text(path.read_text() + 'revoked_at = 2026-01-01T00:00:00Z\nreason = "compromised"\n')
+    assert network("hub take carrier/join-request.json --dir hub --yes").code == 0
+    assert network("member join hub/welcomes/vn.json --dir vn --yes").code == 0
+    key = Made(tmp_path).directory().members["vn"].transport_keys[-1].id.hex()
+    revoke = f"key revoke {key[:16]} --reason compromised --since 0h --dir vn -o revoked.json --yes"
+    assert network(revoke).code == 0
+    assert network("hub take revoked.json --dir hub --yes").code == 0
 
-    said = network("hub admit carrier/join-request.json --dir hub --yes")
+    said = network("hub take carrier/join-request.json --dir hub --yes")
 
     assert said.code == Exit.USAGE
-    assert "does not count any more" in said.err
+    assert "does not list the transport key" in said.err

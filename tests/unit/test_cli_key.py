@@ -9,23 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from adapters.member_folder import MemberPlan, make_member
 from broker.cli import halong as commands
-from broker.commands.hub_folder import HubPlan, make_hub
-from broker.core.directory import MemberClass
 from broker.core.keys import PrivateKey
-from broker.core.model import Region
+from broker.demo.network import Network
 from broker.terminal import run
+from tests.networks import copied
 
 PHRASE = "correct horse battery"
-NOW = 1_764_000_000_000
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Path:
-    plan = MemberPlan("vn", "Viet Nam", MemberClass.CUSTOMS, [Region.ASIA_PACIFIC], "halong-test", 0)
-    make_member(tmp_path / "vn", plan, NOW)
-    return tmp_path / "vn"
+def node(tmp_path: Path, made_network: Network) -> Path:
+    return copied(made_network, tmp_path).member("vn")
 
 
 def halong(*arguments: object) -> int:
@@ -44,11 +39,13 @@ def test_the_keys_of_a_node_and_of_a_hub_are_shown_with_their_uses(
     shown = json.loads(capsys.readouterr().out)
     sign = PrivateKey.from_pem((node / "keys/sign.pem").read_bytes()).public
     assert shown["owner"] == "vn"
-    assert [each["use"] for each in shown["keys"]] == ["notices and receipts", "transport"]
+    assert [each["use"] for each in shown["keys"]] == [
+        "notices and receipts",
+        "what the member says of itself",
+        "transport",
+    ]
     assert shown["keys"][0]["id"] == sign.id.hex()
     assert shown["keys"][0]["fingerprint"].replace(" ", "") == sign.id.hex()[:32]
-    plan = HubPlan(network="halong-test", host="127.0.0.1", port=0, name="127.0.0.1", health_port=0)
-    make_hub(tmp_path / "hub", plan, NOW)
     assert halong("key", "show", "--dir", tmp_path / "hub") == 0
     assert "authority of certificates" in capsys.readouterr().out
     assert halong("key", "show", node / "keys/sign.pem") == 0

@@ -21,6 +21,7 @@ from broker.directory.preview import describe, say_needs
 from broker.directory.signers import needs_of
 from broker.directory.versions import Delegation
 from tests.ceremony import (
+    AGREEMENT,
     NOW,
     ONLINE,
     ROOTS,
@@ -35,7 +36,6 @@ from tests.ceremony import (
     spare,
     terms,
 )
-from tests.unit.test_folder import AGREEMENT
 
 TOKEN = private("root-token", Algorithm.ESP256)
 ALL = (*ROOTS, TOKEN)

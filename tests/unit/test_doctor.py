@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,10 +18,12 @@ from broker.clock import SystemClock
 from broker.commands.checklist import Mark, check_clock, check_versions
 from broker.commands.hub_folder import AUTHORITY_KEY, renew
 from broker.configuration import load_hub_config
+from broker.core.directory import Use
+from broker.demo.network import Network
 from broker.directory.certificates import issue, make_hub_certificate, make_request, read_certificate
-from broker.directory.folder import FolderDirectory
 from broker.files import write_whole
 from broker.terminal import run
+from tests.networks import copied
 
 DAY = 86_400_000
 NOW = 1_790_000_000_000
@@ -30,7 +32,12 @@ Doctor = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Doctor:
+def doctor(
+    tmp_path: Path,
+    made_network: Network,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Doctor:
     """What the doctor says of a folder, by the names of its lines: a hub, and vn which never ran."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
@@ -39,10 +46,7 @@ def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         assert run(halong, [*line.split(), *more]) in (0, 1)
         return capsys.readouterr().out
 
-    type_("init hub hub --network halong-test --listen 127.0.0.1:8443 --health-port 0")
-    type_("init member vn --id vn --region asia-pacific --network halong-test --name", "Customs of vn")
-    type_("hub admit vn/join-request.json --dir hub --yes")
-    type_("member join hub/welcomes/vn.json --dir vn --yes")
+    copied(made_network, tmp_path)
 
     def ask(folder: str) -> dict[str, Any]:
         said = json.loads(type_(f"doctor --dir {folder} --offline --json"))
@@ -114,25 +118,26 @@ def test_a_member_whose_certificate_ends_soon_is_named_at_the_hub(doctor: Doctor
     (issued,) = (tmp_path / "hub/tls/issued").glob("vn*.pem")
     write_whole(issued, certificate)
 
-    found = doctor("hub")[f"certificate {issued.stem}"]
+    found = doctor("hub")["certificate vn"]
 
     assert found["mark"] == "warning"
-    assert found["mend"].startswith("halong hub admit")
+    assert found["mend"].startswith("halong hub take")
 
 
-@pytest.mark.parametrize("path", ["hub/directory", "vn/directory"])
-def test_a_key_for_notices_that_ends_soon_is_named(doctor: Doctor, tmp_path: Path, path: str) -> None:
-    folder = tmp_path / path
-    text = (folder / "members/vn.toml").read_text()
-    soon = SystemClock().now() + 5 * DAY
-    ends = datetime.fromtimestamp(soon / 1000, UTC).isoformat().replace("+00:00", "Z")
-    head, sign, rest = text.partition('use = "sign"\n')
-    (folder / "members/vn.toml").write_text(f"{head}{sign}valid_until = {ends}\n{rest}")
-    FolderDirectory(folder, tmp_path / "archive").load()
+@pytest.mark.parametrize("folder", ["hub", "vn"])
+def test_a_key_for_notices_that_ends_soon_is_named(doctor: Doctor, tmp_path: Path, folder: str) -> None:
+    network = Network(tmp_path)
+    now = SystemClock().now()
+    entry = network.newest().version.listings["vn"].member
+    keys = tuple(
+        replace(key, valid_until=now + 5 * DAY) if key.use is Use.SIGN else key for key in entry.keys
+    )
+    network.change(replace(entry, keys=keys), now)
+    network.welcome(["vn"])
 
-    found = doctor(path.partition("/")[0])
+    found = doctor(folder)
 
-    line = found["key of vn"] if "hub" in path else found["directory"]
+    line = found["key of vn"] if folder == "hub" else found["directory"]
     assert line["mark"] == "warning"
     assert "4 days" in line["found"]
 

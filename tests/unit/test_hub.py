@@ -11,29 +11,38 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from broker.clock import SystemClock
-from broker.commands.hub_folder import HubPlan, make_hub
 from broker.configuration import Health, HubConfig, Listen, load_hub_config
 from broker.core.errors import BadConfiguration
 from broker.core.keys import Algorithm, PrivateKey
+from broker.demo.network import Network
+from broker.directory.signed import SignedDirectory
+from broker.directory.sources import trusted_root
 from broker.hub import Ports, _Hub, run_hub
 from broker.log import LogUnavailable, open_log
+from tests.networks import hub_of
 from tests.world import counted
 
-PLAN = HubPlan(network="halong-test", host="127.0.0.1", port=0, name="127.0.0.1", health_port=0)
 SECONDS = 20.0
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    make_hub(tmp_path / "hub", PLAN, SystemClock().now())
-    return tmp_path / "hub"
+def folder(tmp_path: Path, made_network: Network) -> Path:
+    return hub_of(made_network, tmp_path / "hub")
+
+
+def files_of(folder: Path) -> Mapping[str, bytes]:
+    """The files of the version in force, its timestamp among them."""
+    path = folder / "directory"
+    source = SignedDirectory(path, trusted_root(path), SystemClock())
+    source.load()
+    return source.files()
 
 
 @contextlib.asynccontextmanager
@@ -74,8 +83,7 @@ async def test_the_files_of_its_directory_are_in_its_log_before_it_is_ready(fold
     async with running(folder):
         pass
     async with open_log(load_hub_config(folder).log_url, read_only=True) as log:
-        ends = await log.ends(["directory"])
-        assert sum(ends.values()) == 2, "network.toml and the snapshot"
+        assert sum((await log.ends(["directory"])).values()) == len(files_of(folder))
 
 
 @pytest.mark.sockets
@@ -84,7 +92,7 @@ async def test_it_starts_again_where_it_was(folder: Path) -> None:
         async with running(folder):
             pass
     async with open_log(load_hub_config(folder).log_url, read_only=True) as log:
-        assert sum((await log.ends(["directory"])).values()) == 2
+        assert sum((await log.ends(["directory"])).values()) == len(files_of(folder))
 
 
 @pytest.mark.sockets
@@ -95,10 +103,9 @@ async def test_a_second_hub_on_the_same_log_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.sockets
-async def test_a_port_that_is_taken_is_named(folder: Path, tmp_path: Path) -> None:
+async def test_a_port_that_is_taken_is_named(folder: Path, made_network: Network, tmp_path: Path) -> None:
     async with running(folder) as ports:
-        make_hub(tmp_path / "other", PLAN, SystemClock().now())
-        config = replace_config(tmp_path / "other", port=ports.members)
+        config = replace_config(hub_of(made_network, tmp_path / "other"), port=ports.members)
         with pytest.raises(ExceptionGroup) as failed:
             await run_hub(config)
         (error,) = failed.value.exceptions

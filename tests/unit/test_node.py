@@ -8,28 +8,26 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
-from adapters.member_folder import MemberPlan, check_welcome, install, make_member, open_folder
+from adapters.member_folder import open_folder
 from adapters.node import leading_region, load_identity, make_channels, run_node
 from adapters.sending.draft import Draft
 from adapters.status import snapshot
 from broker.clock import SystemClock
-from broker.commands.hub_folder import HubPlan, admit, agree, make_hub, welcome
 from broker.configuration import load_hub_config
-from broker.core.directory import MemberClass
 from broker.core.errors import BadConfiguration
 from broker.core.model import Region, Slot, Status
-from broker.directory.joining import read_join_request, write_welcome
+from broker.demo.processes import free_port
 from broker.hub import Ports, run_hub
 from schemas import load_catalogue
+from tests.networks import HUB, make
 from tests.notices import drug_parcel
 
-NETWORK = "halong-test"
 SECONDS = 30.0
 AGREEMENT = b"""
 id = "vn-jp"
@@ -45,12 +43,6 @@ to = "jp"
 types = ["drug-parcel"]
 slots = ["facts"]
 """
-
-
-def join(hub: Path, folder: Path, member: str) -> None:
-    plan = MemberPlan(member, member.upper(), MemberClass.CUSTOMS, [Region.ASIA_PACIFIC], NETWORK, 0)
-    now = SystemClock().now()
-    admit(hub, read_join_request(make_member(folder, plan, now), NETWORK), now)
 
 
 @contextlib.asynccontextmanager
@@ -108,16 +100,9 @@ def publish(folder: Path) -> None:
 
 @pytest.mark.sockets
 async def test_a_notice_goes_from_folder_to_folder_over_real_connections(tmp_path: Path) -> None:
-    hub, vn, jp = (tmp_path / name for name in ("hub", "vn", "jp"))
-    make_hub(hub, HubPlan(NETWORK, "127.0.0.1", 0, "127.0.0.1", 0), SystemClock().now())
-    join(hub, vn, "vn")
-    join(hub, jp, "jp")
-    agree(hub, AGREEMENT, ["jp", "vn"])
-    async with running_hub(hub) as ports:
-        for folder, member in ((vn, "vn"), (jp, "jp")):
-            there = msgspec.structs.replace(welcome(hub, member), url=f"https://127.0.0.1:{ports.members}")
-            config = load_node_config(folder)
-            install(config, check_welcome(config, write_welcome(there)))
+    network = make(tmp_path, "vn", "jp", agreements=[AGREEMENT], hub=replace(HUB, port=free_port()))
+    vn, jp = network.member("vn"), network.member("jp")
+    async with running_hub(network.hub):
         publish(vn)
         async with running_node(vn) as vn_health, running_node(jp) as jp_health:
             await until(lambda: len(list((jp / "inbox").rglob("*.json"))) == 1)
@@ -190,7 +175,7 @@ def test_a_configuration_that_cannot_be_used_names_its_file(tmp_path: Path, text
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(BadConfiguration, match="halong init member"):
+    with pytest.raises(BadConfiguration, match="halong member join"):
         load_node_config(tmp_path)
 
 

@@ -43,6 +43,7 @@ from broker.directory.shapes import encoded, file_of
 from broker.directory.versions import Delegation, Memory
 from tests.attacks.directories import Attacker
 from tests.ceremony import (
+    AGREEMENT,
     HOUR,
     ONLINE,
     ROOTS,
@@ -57,7 +58,6 @@ from tests.ceremony import (
     spare,
     terms,
 )
-from tests.unit.test_folder import AGREEMENT
 
 TEXT = AGREEMENT.encode()
 

@@ -1,4 +1,4 @@
-"""The whole hub over a signed directory, as `halong hub` runs it."""
+"""The whole hub and its directory, as `halong hub` runs it: changes that come in, and the word that ends."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from broker.commands.hub_folder import make_hub
 from broker.configuration import load_hub_config
 from broker.hub import PARTS, Ports, _Hub
 from broker.log import open_log
-from tests.ceremony import HOUR, LOG, NOW, ONLINE, SignedNetwork, member
+from tests.ceremony import AGREEMENT, HOUR, LOG, NOW, ONLINE, SignedNetwork, member
+from tests.networks import HUB
 from tests.served import until
-from tests.unit.test_folder import AGREEMENT
-from tests.unit.test_hub import PLAN, SECONDS, get
+from tests.unit.test_hub import SECONDS, get
 from tests.world import MovableClock
 
 pytestmark = pytest.mark.sockets
@@ -28,11 +28,11 @@ pytestmark = pytest.mark.sockets
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "hub"
-    make_hub(folder, PLAN, NOW)
-    for path in (folder / "directory").iterdir():
-        path.unlink()
+    make_hub(folder, HUB, NOW)
     (folder / "keys/log.pem").write_bytes(LOG.to_pem())
     (folder / "keys/online.pem").write_bytes(ONLINE.to_pem())
+    for path in (folder / "directory").glob("*"):
+        path.unlink()
     SignedNetwork(folder / "directory").join("jp", "vn")
     return folder
 
