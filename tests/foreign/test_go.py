@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
+import shutil
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable
@@ -11,10 +14,14 @@ from typing import Any
 
 import pytest
 
+from broker.commands.log_files import export
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.merkle import Tree, leaf_hash
 from broker.core.note import LogSigner
+from broker.core.tiles import ENTRIES, TiledTree, entries_of, parse_path, tile_at
+from broker.log import open_log
 from tests.foreign.programs import program
+from tests.leaves import Leaves
 
 pytestmark = pytest.mark.sockets
 
@@ -23,19 +30,25 @@ TREE = Tree(map(leaf_hash, LEAVES))
 LOG = LogSigner("halong-test/log", PrivateKey.from_seed(Algorithm.ED25519, bytes(range(32))))
 
 Claims = list[dict[str, Any]]
+Verify = Callable[..., list[str]]
+
+EXPORTED = 70_000
+"""Leaves of a tree with three levels of tiles."""
+PROOFS = 1_000
+SAVED = (1, 255, 256, 257, 4_000, 65_535, 65_536, 69_999)
 
 
 @pytest.fixture(scope="module")
-def verify(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Claims], list[str]]:
-    """Ask the Go program: an empty string for each claim that holds, else what does not."""
+def verify(tmp_path_factory: pytest.TempPathFactory) -> Verify:
+    """Ask the Go program: an empty string for each claim and proof that holds, else what does not."""
     go = program("go", "see go.dev/doc/install, 1.24 or later")
     built = tmp_path_factory.mktemp("go") / "verify"
     source = Path(__file__).parent / "go"
     build = [go, "build", "-mod=readonly", "-buildvcs=false", "-o", str(built), "."]
     subprocess.run(build, cwd=source, check=True, timeout=300)
 
-    def ask(claims: Claims) -> list[str]:
-        question = {"VKey": LOG.vkey, "Cases": claims}
+    def ask(claims: Claims, *exports: dict[str, Any]) -> list[str]:
+        question = {"VKey": LOG.vkey, "Cases": claims, "Exports": exports}
         encoded = json.dumps(question, default=lambda raw: b64encode(raw).decode())
         answer = subprocess.run([built], input=encoded.encode(), stdout=-1, check=True, timeout=60).stdout
         answers: list[str] = json.loads(answer)
@@ -57,7 +70,7 @@ def claim(index: int, size: int, old: int) -> dict[str, Any]:
     }
 
 
-def test_go_verifies_our_checkpoints_and_proofs(verify: Callable[[Claims], list[str]]) -> None:
+def test_go_verifies_our_checkpoints_and_proofs(verify: Verify) -> None:
     claims = [
         claim(index, size, old)
         for size in (1, 2, 3, 7, 8, 33, 64, 70)
@@ -67,7 +80,7 @@ def test_go_verifies_our_checkpoints_and_proofs(verify: Callable[[Claims], list[
     assert set(verify(claims)) == {""}
 
 
-def test_go_refuses_what_was_altered(verify: Callable[[Claims], list[str]]) -> None:
+def test_go_refuses_what_was_altered(verify: Verify) -> None:
     good = claim(40, 70, 33)
     signed = good["Checkpoint"]
     text, plain, timed = signed.rpartition(b"\n\n")[0], *signed.splitlines()[-2:]
@@ -85,3 +98,77 @@ def test_go_refuses_what_was_altered(verify: Callable[[Claims], list[str]]) -> N
     ]
     assert "" not in verify(altered)
     assert verify([good]) == [""]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Leaves]:
+    """The export of a log, and what is in it."""
+    folder = tmp_path_factory.mktemp("export")
+
+    async def make() -> Leaves:
+        async with open_log(f"sqlite://{folder}/log.db") as log:
+            leaves = Leaves(log)
+            await leaves.grow(EXPORTED)
+            note = LOG.sign_checkpoint(EXPORTED, leaves.tree.root(), 1_790_000_000_000)
+            await export(log, LOG.key, note, folder / "out", [], lambda _read, _of: None)
+            return leaves
+
+    return folder / "out", asyncio.run(make())
+
+
+def test_go_makes_and_verifies_proofs_from_our_exported_tiles(
+    verify: Verify, exported: tuple[Path, Leaves]
+) -> None:
+    out, leaves = exported
+    indexes = [random.Random(EXPORTED).randrange(EXPORTED) for _ in range(PROOFS)]
+    saved = [LOG.sign_checkpoint(size, leaves.tree.root(size)) for size in SAVED]
+
+    found = verify([], {"Folder": str(out), "Indexes": indexes, "Saved": saved})
+
+    assert found == [""] * (PROOFS + len(SAVED))
+
+
+def test_go_verifies_the_proofs_that_we_make_from_our_exported_tiles(
+    verify: Verify, exported: tuple[Path, Leaves]
+) -> None:
+    out, leaves = exported
+    tree = TiledTree(EXPORTED, lambda tile: (out / tile.path).read_bytes())
+    checkpoint = (out / "checkpoint").read_bytes()
+
+    def proof(index: int, old: int) -> dict[str, Any]:
+        bundle = tile_at(EXPORTED, ENTRIES, index // 256)
+        assert bundle is not None
+        return {
+            "Checkpoint": checkpoint,
+            "Leaf": entries_of((out / bundle.path).read_bytes(), bundle.width)[index % 256],
+            "Index": index,
+            "Path": tree.inclusion_path(index),
+            "Old": LOG.sign_checkpoint(old, leaves.tree.root(old)),
+            "Growth": tree.consistency_path(old),
+        }
+
+    chance = random.Random(PROOFS)
+    claims = [proof(chance.randrange(EXPORTED), chance.randint(1, EXPORTED)) for _ in range(PROOFS)]
+    assert verify(claims) == [""] * PROOFS
+
+
+def test_go_refuses_altered_tiles_and_another_past(
+    verify: Verify, exported: tuple[Path, Leaves], tmp_path: Path
+) -> None:
+    out, leaves = exported
+    index = 40_000
+    fork = LOG.sign_checkpoint(4_000, leaves.tree.root(4_001))
+    # In each what the proof of the leaf needs: its neighbour's hash, not its own; and the entry itself.
+    for path, place in (
+        ("tile/0/156", index % 256 ^ 1),
+        ("tile/1/000", index // 256 ^ 1),
+        ("tile/2/000.p/1", 0),
+        ("tile/entries/156", index % 256),
+    ):
+        there = tmp_path / path.replace("/", "-")
+        shutil.copytree(out, there)
+        data = bytearray((there / path).read_bytes())
+        data[place * (len(data) // parse_path(path).width) + 5] ^= 1
+        (there / path).write_bytes(bytes(data))
+        found = verify([], {"Folder": str(there), "Indexes": [index], "Saved": [fork]})
+        assert "" not in found, path

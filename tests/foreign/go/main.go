@@ -1,7 +1,8 @@
 // Verifies checkpoints, inclusion proofs and consistency proofs with the Go project's own code.
 //
-// Standard input is one JSON object: a verifier key and cases.  Standard output is one JSON list with
-// a string for each case: empty if everything in it holds, else what does not.
+// Standard input is one JSON object: a verifier key, cases, and exports.  Standard output is one JSON list with
+// a string for each case, and then for each proof of an export: empty if everything in it holds, else what does
+// not.
 package main
 
 import (
@@ -87,8 +88,9 @@ func check(c claim, verifier note.Verifier) error {
 
 func main() {
 	var input struct {
-		VKey  string
-		Cases []claim
+		VKey    string
+		Cases   []claim
+		Exports []export
 	}
 	if err := json.NewDecoder(os.Stdin).Decode(&input); err != nil {
 		log.Fatal(err)
@@ -102,6 +104,13 @@ func main() {
 		if err := check(one, verifier); err != nil {
 			answers[i] = err.Error()
 		}
+	}
+	for _, one := range input.Exports {
+		found, err := checkExport(one, verifier)
+		if err != nil {
+			log.Fatal(err)
+		}
+		answers = append(answers, found...)
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(answers); err != nil {
 		log.Fatal(err)
