@@ -43,7 +43,7 @@ from broker.core.notice import draft
 from broker.core.records import content_digest, decode, delivery_id, encode, record_id, statement_id
 from broker.core.redaction import redact
 from broker.core.signing import sign_header, sign_receipt
-from broker.core.tlog_proof import TlogProof, write_proof
+from broker.core.tlog_proof import TlogProof, read_proof, write_proof
 from broker.directory.layout import Layout
 from broker.directory.roles import ROOT, SNAPSHOT
 from broker.evidence.case import Case, Logged, Manifest
@@ -121,18 +121,22 @@ class Making:
     Args:
         folder: Where the directory is kept.
         algorithm: With what vn signs its notices.
+        witness: Who has a witness.
     """
 
     signer = private("vn-sign")
     vkey = LogSigner("halong-test/log", LOG).vkey
 
-    def __init__(self, folder: Path, algorithm: Algorithm = Algorithm.ED25519) -> None:
+    def __init__(
+        self, folder: Path, algorithm: Algorithm = Algorithm.ED25519, witness: str | None = None
+    ) -> None:
         self.signer = private("vn-sign", algorithm)
         key = MemberKey(self.signer.public.id, Use.SIGN, self.signer.public, START)
         vn = member("vn")
         vn = replace(vn, keys=(key, *(each for each in vn.keys if each.use is not Use.SIGN)))
         self.network = SignedNetwork(folder / "hub-directory")
-        self.network.join(vn, "jp", "nl")
+        others = [member(id_, more=_witness(id_) if id_ == witness else ()) for id_ in ("jp", "nl")]
+        self.network.join(vn, *others)
         self.network.accede(agreement("vn", "jp", ["facts", "persons"]), "vn", "jp")
         self.network.accede(agreement("vn", "nl", ["facts"]), "vn", "nl")
         self.network.accede(agreement("jp", "nl", ["facts"]), "jp", "nl")
@@ -184,9 +188,10 @@ class Making:
         """The head of a delivery as the agreements have it, but for what is changed."""
         header = decode(Header, envelope.header)
         verdict = decide(header, member, self.directory, Context(at, {}))
-        # What no agreement shares, an operator who lies shares under that of jp.
+        # What no agreement shares, an operator who lies shares as an ordinary notice.
+        plain = self.header(self.envelope())
         share = (
-            verdict if isinstance(verdict, Share) else decide(header, "jp", self.directory, Context(at, {}))
+            verdict if isinstance(verdict, Share) else decide(plain, "jp", self.directory, Context(at, {}))
         )
         assert isinstance(share, Share)
         slots = tuple(sorted(changes.pop("slots", share.slots)))
@@ -214,6 +219,7 @@ class Making:
         signed_at: int = NOW + 2_000,
         receivers: Sequence[str] = ("jp", "nl"),
         head: dict[str, Any] | None = None,
+        heads: dict[str, dict[str, Any]] | None = None,
         decision: dict[str, Any] | None = None,
         receipt: dict[str, Any] | None = None,
         receipt_by: PrivateKey | None = None,
@@ -228,6 +234,7 @@ class Making:
             signed_at: When the log signed the checkpoint over all of it.
             receivers: To whom it was delivered.
             head: What is different in the heads of deliveries.
+            heads: The same of one member's.
             decision: What is different in the decision.
             receipt: What is different in jp's receipt.
             receipt_by: Who signs that instead of jp.
@@ -237,11 +244,14 @@ class Making:
         notice = envelope or self.envelope()
         written = TestLog(log or LogSigner("halong-test/log", LOG))
         statement = written.add(b"\x01" + statement_id(notice.header))
-        heads = {each: self.head(notice, each, decided_at, **(head or {})) for each in receivers}
-        encoded = {member: encode(each) for member, each in heads.items()}
+        given = {
+            each: self.head(notice, each, **{"at": decided_at, **(head or {}), **(heads or {}).get(each, {})})
+            for each in receivers
+        }
+        encoded = {member: encode(each) for member, each in given.items()}
         shares = tuple(
             DecisionShare(member, each.slots, each.grounds, delivery_id(encoded[member]))
-            for member, each in sorted(heads.items())
+            for member, each in sorted(given.items())
         )
         values: dict[str, Any] = {
             "salt": salt("decision"),
@@ -277,7 +287,7 @@ class Making:
             signed_at += late
             first = first_note, written.tree.consistency_path(size)
         note = written.note(len(written.entries), signed_at)
-        grounds = {ground for each in heads.values() for ground in each.grounds}
+        grounds = {ground for each in given.values() for ground in each.grounds}
         return Case(
             manifest=Manifest(
                 evidence=1,
@@ -299,9 +309,30 @@ class Making:
             receipts={receipt_leaf: written.logged(receipt_leaf, encode(signed), note)},
         )
 
+    def under(self, case: Case, note: bytes) -> Case:
+        """The case under the same checkpoint with other lines."""
+
+        def other(logged: Logged) -> Logged:
+            return replace(logged, proof=write_proof(replace(read_proof(logged.proof), checkpoint=note)))
+
+        assert case.statement is not None
+        assert case.decision is not None
+        return replace(
+            case,
+            checkpoint=note,
+            statement=other(case.statement),
+            decision=other(case.decision),
+            deliveries={member: other(each) for member, each in case.deliveries.items()},
+            receipts={index: other(each) for index, each in case.receipts.items()},
+        )
+
     def header(self, envelope: Envelope) -> Header:
         """What is signed."""
         return decode(Header, envelope.header)
+
+    def ground(self, agreement: str) -> Ground:
+        """How a delivery names an agreement."""
+        return next(each.ground for each in self.directory.agreements if each.id == agreement)
 
     def case_grounds(self, case: Case) -> set[Ground]:
         """The agreements that a case names."""
@@ -313,6 +344,11 @@ class Making:
         layout = Layout(self.network.path)
         number = number_of(layout, layout.numbers(SNAPSHOT), self.directory.version)
         return signed_files(layout, layout.numbers(ROOT)[0], [number], grounds)
+
+
+def _witness(id_: str) -> tuple[MemberKey, ...]:
+    public = private(f"{id_}-witness").public
+    return (MemberKey(public.id, Use.WITNESS, public, START),)
 
 
 def with_disclosure(case: Case, slot: Slot, **changes: Any) -> Case:

@@ -33,7 +33,12 @@ from schemas import load_catalogue
 MOST_ANCHOR_BYTES = 512_000
 HEX = frozenset("0123456789abcdef")
 
-_MARKS = {State.HELD: ("✓", "green"), State.FAILED: ("✗", "red"), State.NOT_CHECKED: ("?", "yellow")}
+_MARKS = {
+    State.HELD: ("✓", "green"),
+    State.FAILED: ("✗", "red"),
+    State.NOT_CHECKED: ("?", "yellow"),
+    State.NOTED: ("·", "cyan"),
+}
 
 
 @click.command(

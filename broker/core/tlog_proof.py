@@ -13,7 +13,7 @@ import re
 from base64 import b64encode
 from dataclasses import dataclass
 
-from broker.core.cose_receipt import MOST_PATH, Included
+from broker.core.cose_receipt import Included
 from broker.core.errors import BadProof
 from broker.core.merkle import HASH_BYTES, leaf_hash, verify_inclusion
 from broker.core.note import SIZE, LogKey
@@ -21,6 +21,7 @@ from broker.core.signed_note import MOST_NOTE_BYTES, base64_of
 
 FIRST_LINE = "c2sp.org/tlog-proof@v1"
 SUFFIX = ".tlog-proof"
+MOST_PATH = 63
 MOST_EXTRA_BYTES = 16 * 1024
 MOST_PROOF_BYTES = MOST_NOTE_BYTES + 2 * MOST_EXTRA_BYTES
 

@@ -80,7 +80,7 @@ def _read(data: bytes) -> dict[str, bytes]:
     """Return what lies from the start of the file on, one file after the other."""
     files: dict[str, bytes] = {}
     at = 0
-    while data.startswith(_FIRST, at) and len(files) <= MOST_FILES and at + _HEADER.size <= len(data):
+    while data.startswith(_FIRST, at) and at + _HEADER.size <= len(data):
         size, name_size = _HEADER.unpack_from(data, at)[8:10]
         start = at + _HEADER.size + name_size
         if name_size > MOST_NAME_BYTES or start + size > len(data):

@@ -39,6 +39,7 @@ from broker.evidence.allowed import agreed_by, content_shown
 from broker.evidence.case import Case, Logged
 from broker.evidence.report import Found, State, Step
 from broker.evidence.versions import check_nothing_more, load_in_bundle
+from broker.evidence.witnesses import cosigners
 
 STATEMENT_LEAF, DECISION_LEAF, DELIVERY_LEAF, RECEIPT_LEAF = b"\x01", b"\x02", b"\x03", b"\x04"
 
@@ -96,8 +97,11 @@ class Checking:
             check_nothing_more(case.directory, loaded, heard)
             directory = loaded.directory
             # 1. It is the directory of the network that the bundle is about.
-            if directory.network != case.manifest.network or heard.directory.network != directory.network:
+            if directory.network != case.manifest.network:
                 raise BadEvidence("the directory is of another network", field="network")
+            # 2. A later version counts by its signatures alone: for a plain one nothing here vouches.
+            if case.manifest.heard is not None and heard.root is None:
+                raise BadEvidence("nobody vouches for the later version of the directory", field="heard")
             found.directory, found.heard, found.root = directory, heard.directory, loaded.root
             by = (
                 "by the hub's word alone"
@@ -107,8 +111,8 @@ class Checking:
             members = f"{len(directory.members)} members of {directory.network}"
             say(f"version {case.manifest.directory[:12]}: {members}, {by}")
         with self._step("log key") as say:
-            # 2. The log's key is the one that the directory names, and that is trusted.
-            if case.log_key != directory.log_key or heard.directory.log_key != directory.log_key:
+            # 3. The log's key is the one that the directory names, and that is trusted.
+            if case.log_key != directory.log_key:
                 raise BadEvidence("the log's key is not the one that the directory names", field="log.vkey")
             if trust.log_key is not None and trust.log_key != case.log_key:
                 raise BadEvidence("the log's key is not the one that is trusted", field="log.vkey")
@@ -144,15 +148,18 @@ class Checking:
             found.tree = found.log.open_checkpoint(case.checkpoint)
             found.signed_at = found.log.signed_at(case.checkpoint)
             say(f"{found.tree.size:,} leaves, signed by the log on {time_to_json(found.signed_at)}")
+        assert found.heard is not None
+        with self._step("witnesses", State.NOTED) as say:
+            # Keys of witnesses are judged by the newest version that is here: many came later.
+            by, could = cosigners(case.checkpoint, found.heard, found.signed_at)
+            say(f"cosigned by {', '.join(by) or 'nobody'}: {len(by)} of {could} members that could")
         if case.first is None:
             return
         with self._step("growth") as say:
             note, path = case.first
             first = found.log.open_checkpoint(note)
             # 1. The earlier checkpoint is one of the same log, which only grew …
-            if not 0 < first.size < found.tree.size or not verify_consistency(
-                first.size, found.tree.size, first.root, found.tree.root, path
-            ):
+            if not verify_consistency(first.size, found.tree.size, first.root, found.tree.root, path):
                 raise BadProof("the checkpoint does not continue the earlier one", field="log/growth.json")
             at = found.log.signed_at(note)
             # 2. … and whose time does not go back.
@@ -353,14 +360,14 @@ class Checking:
         self.found.steps.append(Step(name, state, said, code))
 
     @contextmanager
-    def _step(self, name: str) -> Iterator[_Say]:
+    def _step(self, name: str, held: State = State.HELD) -> Iterator[_Say]:
         said = _Say()
         try:
             yield said
         except Refused as error:
             self._add(name, State.FAILED, str(error), error.code)
             raise
-        self._add(name, State.HELD, said.text)
+        self._add(name, held, said.text)
 
 
 class _Say:

@@ -21,6 +21,8 @@ class State(Enum):
     HELD = "held"
     FAILED = "failed"
     NOT_CHECKED = "not-checked"
+    NOTED = "noted"
+    """There is nothing that could fail: whoever reads it judges how much it is worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Found:
     @property
     def complete(self) -> bool:
         """All steps were made, and held."""
-        return self.holds and all(step.state is State.HELD for step in self.steps)
+        return self.holds and all(step.state in (State.HELD, State.NOTED) for step in self.steps)
 
     @property
     def decided_at(self) -> int | None:

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from broker.core.errors import Refused
-from broker.core.model import Decision, DeliveryHead, Envelope, Handling, Obligations, Onward, Slot
+from broker.core.model import Act, Decision, DeliveryHead, Envelope, Handling, Obligations, Onward, Slot
 from broker.core.note import LogSigner
 from broker.core.records import decode, encode
 from broker.core.tlog_proof import read_proof, write_proof
@@ -25,16 +25,17 @@ from broker.evidence.case import Case, Logged, files_of
 from broker.evidence.checking import Trust
 from tests.cases import MINUTE, Making, with_disclosure
 from tests.ceremony import LOG, NOW, ROOTS, private, signed, terms
-from tests.world import CATALOGUE
+from tests.world import CATALOGUE, DAY
 
 Files = dict[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An alteration and the code by which it is refused."""
+    """An alteration, the step at which it is found, and the code by which it is refused."""
 
     name: str
+    step: str
     code: str
     alter: Callable[[Making], bytes]
 
@@ -119,6 +120,21 @@ def of_notice(**more: Any) -> Callable[[Making], bytes]:
     return lambda making: write_case(files_of(making.case(envelope=making.envelope(**more))))
 
 
+def two_times(making: Making) -> bytes:
+    case = making.case(heads={"nl": {"at": NOW + 1_001}})
+    return write_case(files_of(replace(case, decision=None, receipts={})))
+
+
+def following(grounds: Callable[[Making], Any]) -> Callable[[Making], bytes]:
+    """A notice that refers to another, delivered on these grounds."""
+
+    def alter(making: Making) -> bytes:
+        envelope = making.envelope(act=Act.REQUEST, references=(bytes(32),))
+        return write_case(files_of(making.case(envelope=envelope, head={"grounds": grounds(making)})))
+
+    return alter
+
+
 def manifest(**changes: Any) -> Callable[[Making], bytes]:
     return of_case(lambda _, case: replace(case, manifest=msgspec.structs.replace(case.manifest, **changes)))
 
@@ -157,7 +173,7 @@ def another_key_for_vn(files: Files) -> None:
 
 def a_root_of_their_own(making: Making) -> bytes:
     case = making.case()
-    change = signed(root_change(terms(), 1, NOW + 1), *ROOTS[:3])
+    change = signed(root_change(terms(), 1, NOW + DAY), *ROOTS[:3])
     forged = change.metadata([key.public for key in ROOTS])
     return write_case(files_of(replace(case, directory={**case.directory, "metadata/1.root.json": forged})))
 
@@ -247,100 +263,136 @@ def resigned(case: Case, signer: LogSigner, *, root: bytes | None = None, at: in
 
 ROWS = (
     # the file
-    Row("nothing", "bad-evidence", lambda _: b""),
-    Row("more than any bundle", "too-large", lambda _: bytes(MOST_CASE_BYTES + 1)),
-    Row("something after its end", "bad-evidence", of_bytes(lambda data: data + b"x")),
-    Row("something before its start", "bad-evidence", of_bytes(lambda data: b"x" + data)),
-    Row("cut short", "bad-evidence", of_bytes(lambda data: data[:-30])),
-    Row("a comment", "bad-evidence", of_bytes(lambda data: data[:-2] + b"\x01\x00x")),
-    Row("packed by another program", "bad-evidence", packed(zipfile.ZIP_STORED)),
-    Row("compressed", "bad-evidence", packed(zipfile.ZIP_DEFLATED)),
-    Row("a file twice", "bad-evidence", twice),
+    Row("nothing", "form", "bad-evidence", lambda _: b""),
+    Row("more than any bundle", "form", "too-large", lambda _: bytes(MOST_CASE_BYTES + 1)),
+    Row("something after its end", "form", "bad-evidence", of_bytes(lambda data: data + b"x")),
+    Row("something before its start", "form", "bad-evidence", of_bytes(lambda data: b"x" + data)),
+    Row("cut short", "form", "bad-evidence", of_bytes(lambda data: data[:-30])),
+    Row("a comment", "form", "bad-evidence", of_bytes(lambda data: data[:-2] + b"\x01\x00x")),
+    Row("packed by another program", "form", "bad-evidence", packed(zipfile.ZIP_STORED)),
+    Row("compressed", "form", "bad-evidence", packed(zipfile.ZIP_DEFLATED)),
+    Row("a file twice", "form", "bad-evidence", twice),
     Row(
-        "a file that leads out of the folder", "bad-evidence", of_files(lambda f: f.update({"../evil": b"x"}))
+        "a file that leads out of the folder",
+        "form",
+        "bad-evidence",
+        of_files(lambda f: f.update({"../evil": b"x"})),
     ),
-    Row("a file that is none of a bundle", "bad-evidence", of_files(lambda f: f.update({"run.sh": b"x"}))),
+    Row(
+        "a file that is none of a bundle",
+        "form",
+        "bad-evidence",
+        of_files(lambda f: f.update({"run.sh": b"x"})),
+    ),
     # its form
-    Row("without what it is about", "bad-evidence", of_files(lambda f: f.pop("evidence.json"))),
+    Row("without what it is about", "form", "bad-evidence", of_files(lambda f: f.pop("evidence.json"))),
     Row(
         "a field that nobody knows",
+        "form",
         "bad-evidence",
         of_files(lambda f: f.update({"evidence.json": f["evidence.json"].replace(b"{", b'{"x":1,', 1)})),
     ),
     Row(
         "another way to write what it is about",
+        "form",
         "bad-evidence",
         of_files(lambda f: f.update({"evidence.json": f["evidence.json"] + b"\n"})),
     ),
-    Row("a proof of no record", "bad-evidence", of_files(lambda f: f.pop("decision/record"))),
-    Row("a record without proof", "bad-evidence", of_files(lambda f: f.pop("decision/leaf.tlog-proof"))),
-    Row("a growth of no checkpoint", "bad-evidence", of_files(lambda f: f.pop("log/first-checkpoint"))),
+    Row("a proof of no record", "form", "bad-evidence", of_files(lambda f: f.pop("decision/record"))),
+    Row(
+        "a record without proof",
+        "form",
+        "bad-evidence",
+        of_files(lambda f: f.pop("decision/leaf.tlog-proof")),
+    ),
+    Row(
+        "a growth of no checkpoint", "form", "bad-evidence", of_files(lambda f: f.pop("log/first-checkpoint"))
+    ),
     # the copies
     Row(
         "a page that says something else",
+        "copies",
         "bad-evidence",
         of_files(lambda f: f.update({"page.html": f["page.html"].replace(b"does not prove", b"proves")})),
     ),
-    Row("no page", "bad-evidence", of_files(lambda f: f.pop("page.html"))),
+    Row("no page", "copies", "bad-evidence", of_files(lambda f: f.pop("page.html"))),
     Row(
         "another key for OpenSSL",
+        "copies",
         "bad-evidence",
         of_files(lambda f: f.update({"openssl/originator.pem": f["openssl/log.pem"]})),
     ),
     # what it is about
-    Row("another reference", "bad-evidence", manifest(reference="halong:vn/asia-pacific/main/2")),
-    Row("another statement", "bad-evidence", manifest(statement="0" * 64)),
-    Row("another network", "bad-evidence", manifest(network="halong-live")),
-    Row("a version that is not there", "bad-evidence", manifest(directory="0" * 64)),
-    Row("receipts under a version that is not there", "bad-evidence", manifest(heard="0" * 64)),
+    Row(
+        "another reference", "statement", "bad-evidence", manifest(reference="halong:vn/asia-pacific/main/2")
+    ),
+    Row("another statement", "statement", "bad-evidence", manifest(statement="0" * 64)),
+    Row("another network", "directory", "bad-evidence", manifest(network="halong-live")),
+    Row("a version that is not there", "directory", "bad-evidence", manifest(directory="0" * 64)),
+    Row("receipts under a version that is not there", "directory", "bad-evidence", manifest(heard="0" * 64)),
     # the directory
-    Row("a root of their own", "bad-evidence", a_root_of_their_own),
-    Row("another key in a member's entry", "directory-mixed", directory(another_key_for_vn)),
-    Row("a member's entry less", "directory-mixed", directory(lambda f: f.pop(entry_of(f, "nl")))),
-    Row("a signature of the secretariat less", "directory-mixed", directory(a_signature_less)),
+    Row("a root of their own", "directory", "bad-evidence", a_root_of_their_own),
+    Row("another key in a member's entry", "directory", "directory-mixed", directory(another_key_for_vn)),
+    Row(
+        "a member's entry less", "directory", "directory-mixed", directory(lambda f: f.pop(entry_of(f, "nl")))
+    ),
+    Row("a signature of the secretariat less", "directory", "directory-mixed", directory(a_signature_less)),
     Row(
         "a file of the directory for nothing",
+        "directory",
         "bad-evidence",
         directory(lambda f: f.update({"files/" + "0" * 64: b"x"})),
     ),
-    Row("an agreement less", "not-agreed", directory(lambda f: f.pop(agreement_of(f)))),
+    Row("an agreement less", "delivery to jp", "not-agreed", directory(lambda f: f.pop(agreement_of(f)))),
     Row(
         "other words in an agreement",
+        "directory",
         "directory-mixed",
         directory(lambda f: f.update({agreement_of(f): f[agreement_of(f)].replace(b"gives", b"sells")})),
     ),
     Row(
         "another snapshot",
+        "directory",
         "bad-evidence",
         directory(lambda f: f.update({snapshot_of(f): f[snapshot_of(f)].replace(b"1", b"2", 1)})),
     ),
     # the log
-    Row("another log's key", "bad-evidence", of_case(lambda _, case: replace(case, log_key=OTHER_LOG.vkey))),
-    Row("a log of their own", "bad-evidence", told(log=OTHER_LOG)),
+    Row(
+        "another log's key",
+        "log key",
+        "bad-evidence",
+        of_case(lambda _, case: replace(case, log_key=OTHER_LOG.vkey)),
+    ),
+    Row("a log of their own", "log key", "bad-evidence", told(log=OTHER_LOG)),
     Row(
         "a checkpoint by another key",
+        "checkpoint",
         "bad-proof",
         replaced_checkpoint(lambda case: resigned(case, OTHER_LOG)),
     ),
     Row(
         "a checkpoint without time",
+        "checkpoint",
         "bad-proof",
         replaced_checkpoint(lambda case: resigned(case, LogSigner("halong-test/log", LOG), at=None)),
     ),
     Row(
         "a checkpoint of another tree",
+        "statement in the log",
         "bad-proof",
         replaced_checkpoint(lambda case: resigned(case, LogSigner("halong-test/log", LOG), root=bytes(32))),
     ),
     Row(
         "an earlier checkpoint that is not continued",
+        "growth",
         "bad-proof",
         of_case(lambda _, case: replace(case, first=(case.first[0], case.first[1][1:])), late=60 * MINUTE),  # type: ignore[index]
     ),
-    Row("a time that goes back", "bad-proof", told(late=-60 * MINUTE)),
-    Row("proofs of others", "bad-proof", of_case(swapped)),
+    Row("a time that goes back", "growth", "bad-proof", told(late=-60 * MINUTE)),
+    Row("proofs of others", "delivery to jp", "bad-proof", of_case(swapped)),
     Row(
         "a receipt of another leaf",
+        "statement in the log",
         "bad-proof",
         of_case(
             lambda _, case: replace(case, statement=replace(case.statement, receipt=case.decision.receipt))
@@ -348,68 +400,129 @@ ROWS = (
     ),
     Row(
         "another index",
+        "statement in the log",
         "bad-proof",
         of_case(lambda _, case: replace(case, statement=proof(case.statement, index=4))),  # type: ignore[arg-type]
     ),
     # the notice
     Row(
         "another signature",
+        "statement",
         "bad-signature",
         with_statement(lambda e: replace(e, signature=bent(e.signature, len(e.signature) - 1))),
     ),
     Row(
         "another header",
+        "statement",
         "bad-evidence",
         with_statement(lambda e: replace(e, header=e.header.replace(b"JP", b"CN"))),
     ),
-    Row("signed by another member", "bad-signature", of_notice(signer=private("jp-sign"))),
+    Row("signed by another member", "statement", "bad-signature", of_notice(signer=private("jp-sign"))),
     Row(
         "another content",
+        "statement",
         "bad-disclosure",
         of_case(lambda _, case: with_disclosure(case, Slot.FACTS, value=b"\2\x06Hue")),
     ),
     Row(
         "another salt",
+        "statement",
         "bad-disclosure",
         of_case(lambda _, case: with_disclosure(case, Slot.PERSONS, salt=bytes(16))),
     ),
     Row(
         "slots out of order",
+        "statement",
         "bad-envelope",
         with_statement(lambda e: replace(e, disclosures=e.disclosures[::-1])),
     ),
     Row(
         "bytes after the notice",
+        "statement",
         "not-canonical",
         of_case(lambda _, case: replace(case, envelope=case.envelope + b"\0")),
     ),
-    Row("a broken rule of the header", "bad-header", of_notice(effective_until=NOW - 1)),
+    Row("a broken rule of the header", "statement", "bad-header", of_notice(effective_until=NOW - 1)),
     # what the hub decided
-    Row("a decision about another notice", "bad-evidence", of_another_notice("decision")),
-    Row("a decision at another time", "bad-proof", record(Decision, "decision", decided_at=NOW + 1_001)),
-    Row("a decision about another signature", "bad-evidence", told(decision={"signature": bytes(32)})),
-    Row("a decision by another key", "bad-evidence", told(decision={"key": bytes(32)})),
-    Row("a decision under another version", "bad-evidence", told(decision={"directory": bytes(32)})),
-    Row("a decision dated back", "untimely", told(decided_at=NOW + 1_000, signed_at=NOW - 60 * MINUTE)),
+    Row("a decision about another notice", "decision", "bad-evidence", of_another_notice("decision")),
+    Row(
+        "a decision at another time",
+        "decision",
+        "bad-proof",
+        record(Decision, "decision", decided_at=NOW + 1_001),
+    ),
+    Row(
+        "a decision about another signature",
+        "decision",
+        "bad-evidence",
+        told(decision={"signature": bytes(32)}),
+    ),
+    Row("a decision by another key", "decision", "bad-evidence", told(decision={"key": bytes(32)})),
+    Row(
+        "a decision under another version",
+        "decision",
+        "bad-evidence",
+        told(decision={"directory": bytes(32)}),
+    ),
+    Row(
+        "a decision dated back", "time", "untimely", told(decided_at=NOW + 1_000, signed_at=NOW - 60 * MINUTE)
+    ),
     Row(
         "a decision from before the key",
+        "statement",
         "unknown-key",
         told(decided_at=1_700_000_000_000, signed_at=1_700_000_001_000),
     ),
     # what was delivered
-    Row("a delivery that was not decided", "bad-delivery", told(decision={"shares": ()})),
-    Row("a delivery of another notice", "bad-evidence", of_another_notice("deliveries")),
-    Row("a delivery under another member's name", "bad-evidence", of_case(under_another_name)),
-    Row("a delivery of more", "bad-proof", record(DeliveryHead, "jp", slots=tuple(Slot))),
-    Row("a delivery of more than was agreed", "not-agreed", told(head={"slots": tuple(Slot)})),
-    Row("a delivery without agreement", "not-agreed", told(head={"grounds": ()})),
-    Row("a delivery by other terms", "not-agreed", told(head={"obligations": OTHER_TERMS})),
-    Row("a delivery of other content", "bad-delivery", told(head={"content": bytes(32)})),
-    Row("a delivery under another version", "bad-evidence", told(head={"directory": bytes(32)})),
+    Row("a delivery that was not decided", "delivery to jp", "bad-delivery", told(decision={"shares": ()})),
+    Row("a delivery of another notice", "delivery to jp", "bad-evidence", of_another_notice("deliveries")),
+    Row(
+        "a delivery under another member's name",
+        "delivery to nl",
+        "bad-evidence",
+        of_case(under_another_name),
+    ),
+    Row("a delivery of more", "delivery to jp", "bad-proof", record(DeliveryHead, "jp", slots=tuple(Slot))),
+    Row(
+        "a delivery of more than was agreed",
+        "delivery to jp",
+        "not-agreed",
+        told(head={"slots": tuple(Slot)}),
+    ),
+    Row("a delivery without agreement", "delivery to jp", "not-agreed", told(head={"grounds": ()})),
+    Row(
+        "a delivery that follows, without agreement", "delivery to jp", "not-agreed", following(lambda _: ())
+    ),
+    Row(
+        "a delivery that follows, by an agreement of others",
+        "delivery to jp",
+        "not-agreed",
+        following(lambda making: (making.ground("jp-nl"),)),
+    ),
+    Row(
+        "a delivery to whom it was not addressed",
+        "delivery to jp",
+        "not-agreed",
+        of_notice(addressees=("nl",)),
+    ),
+    Row("deliveries at two times", "time", "bad-evidence", two_times),
+    Row("a delivery by other terms", "delivery to jp", "not-agreed", told(head={"obligations": OTHER_TERMS})),
+    Row("a delivery of other content", "delivery to jp", "bad-delivery", told(head={"content": bytes(32)})),
+    Row(
+        "a delivery under another version",
+        "delivery to jp",
+        "bad-evidence",
+        told(head={"directory": bytes(32)}),
+    ),
     # what members said
-    Row("a receipt by another member", "bad-signature", told(receipt_by=private("nl-sign"))),
-    Row("a receipt for another delivery", "bad-evidence", told(receipt={"deliveries": (bytes(32),)})),
-    Row("a receipt at another place", "bad-evidence", of_case(under_another_index)),
+    Row("a receipt by another member", "receipt 9", "bad-signature", told(receipt_by=private("nl-sign"))),
+    Row(
+        "a receipt for another delivery",
+        "receipt 9",
+        "bad-evidence",
+        told(receipt={"deliveries": (bytes(32),)}),
+    ),
+    Row("a receipt at another place", "receipt 10", "bad-evidence", of_case(under_another_index)),
 )
 
 
@@ -419,7 +532,7 @@ def test_altered_evidence_is_refused_with_its_code(making: Making, row: Row) -> 
 
     assert isinstance(found.refused, Refused), [step.said for step in found.steps]
     assert found.refused.code == row.code, found.refused
-    assert found.steps[-1].code == row.code
+    assert (found.steps[-1].name, found.steps[-1].code) == (row.step, row.code)
 
 
 def test_what_is_altered_in_the_rows_holds_as_it_was(making: Making) -> None:

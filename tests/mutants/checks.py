@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 WHERE = (
     "broker/core/*.py",
     "broker/directory/*.py",
+    "broker/evidence/*.py",
     "broker/services/gateway.py",
     "broker/services/dispatcher.py",
     "broker/services/registry.py",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from broker.core import cbor
 from broker.core.cose_receipt import (
-    MOST_PATH,
+    MOST_RECEIPT_BYTES,
     check_growth_receipt,
     check_inclusion_receipt,
     growth_receipt,
@@ -123,7 +123,7 @@ ALTERED = {
     "an index beyond": Parts(proof=(70, 70, PATH)),
     "a path that is too short": Parts(proof=(70, 17, PATH[:-1])),
     "a path that is too long": Parts(proof=(70, 17, [*PATH, bytes(32)])),
-    "a path without end": Parts(proof=(70, 17, [bytes(32)] * (MOST_PATH + 1))),
+    "a path without end": Parts(proof=(70, 17, [bytes(32)] * 64)),
     "a path of other lengths": Parts(proof=(70, 17, [PATH[0][:-1], *PATH[1:]])),
     "a proof of four": Parts(proof=(70, 17, PATH, 0)),
     "a proof of text": Parts(proof=("70", 17, PATH)),
@@ -163,6 +163,22 @@ def test_a_receipt_of_another_entry_or_of_any_length_is_refused() -> None:
             check_inclusion_receipt(other, LOG.key, LEAVES[17])
     with pytest.raises(BadProof):
         check_inclusion_receipt(receipt, LOG.key, LEAVES[18])
+
+
+def test_a_receipt_is_in_its_one_form() -> None:
+    receipt = included(17, 70)
+    proof = receipt.index(b"\x83\x18\x46\x11")
+    for at, byte in ((proof, 0x84), (proof - 2, 0x78), (receipt.index(b"\xf6\x58\x40"), 0xF7)):
+        with pytest.raises(BadProof, match=r"form|payload"):
+            check_inclusion_receipt(receipt[:at] + bytes([byte]) + receipt[at + 1 :], LOG.key, LEAVES[17])
+    with pytest.raises(BadProof, match="more than"):
+        check_inclusion_receipt(receipt + bytes(MOST_RECEIPT_BYTES), LOG.key, LEAVES[17])
+
+
+def test_a_receipt_of_growth_names_the_trees_that_it_is_about() -> None:
+    other = grown(33, 70).replace(b"\x83\x18\x21\x18\x46", b"\x83\x18\x20\x18\x46")
+    with pytest.raises(BadProof, match="other trees"):
+        check_growth_receipt(other, LOG.key, head(33), head(70))
 
 
 def test_a_receipt_of_growth_is_refused_between_other_trees() -> None:

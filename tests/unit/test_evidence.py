@@ -16,16 +16,19 @@ import pytest
 
 from broker.cli import halong as commands
 from broker.commands.audit.gathering import NotDecided, gather
+from broker.core.cosignature import Cosigner
 from broker.core.directory import Revocation
-from broker.core.errors import BadEvidence, BadSeal, Refused
+from broker.core.errors import BadEvidence, BadProof, BadSeal, Refused
 from broker.core.model import Envelope, KeyWrap, SealedSlot, Slot
+from broker.core.policy import witness_name
 from broker.core.records import encode
 from broker.core.sealing import seals_root
+from broker.core.signed_note import merged, split_note
 from broker.core.signing import sign_header
 from broker.directory.folder import FolderDirectory
 from broker.directory.layout import Layout
 from broker.directory.roles import ROOT, SNAPSHOT
-from broker.evidence.archive import read_case
+from broker.evidence.archive import MOST_FILES, read_case, write_case
 from broker.evidence.building import bundle, opened
 from broker.evidence.checking import Trust
 from broker.evidence.needed import number_of, plain_files, signed_files
@@ -61,8 +64,8 @@ def test_every_step_is_named_and_says_what_it_showed(making: Making) -> None:
 
     assert found.complete
     assert [step.name for step in found.steps] == [
-        "form", "directory", "log key", "trust", "checkpoint", "growth", "statement", "statement in the log",
-        "decision", "delivery to jp", "delivery to nl", "time", "receipt 9", "copies",
+        "form", "directory", "log key", "trust", "checkpoint", "witnesses", "growth", "statement",
+        "statement in the log", "decision", "delivery to jp", "delivery to nl", "time", "receipt 9", "copies",
     ]  # fmt: skip
     said = {step.name: step.said for step in found.steps}
     assert "shared with jp, nl" in said["decision"]
@@ -154,6 +157,37 @@ def test_nothing_is_written_that_does_not_hold(making: Making) -> None:
         bundle(making.case(head={"slots": tuple(Slot)}), CATALOGUE)
 
 
+def test_a_bundle_has_names_of_its_own_and_not_too_many() -> None:
+    for named, why in (
+        ({"run.sh": b""}, "name"),
+        ({f"receipts/{number}/record": b"" for number in range(MOST_FILES + 1)}, "more than"),
+    ):
+        with pytest.raises(BadEvidence, match=why):
+            read_case(write_case(named))
+
+
+def test_members_that_cosigned_are_named_and_forged_cosignatures_refused(tmp_path: Path) -> None:
+    making = Making(tmp_path, witness="jp")
+    case = making.case()
+    text, _ = split_note(case.checkpoint)
+    lines = [
+        Cosigner(witness_name(NETWORK, "jp"), signer).cosign(text, NOW)
+        for signer in (private("jp-witness"), private("thief"))
+    ]
+
+    def said(note: bytes) -> str:
+        found = shown(bundle(making.under(case, note), CATALOGUE), root=making.root)
+        return next(step.said for step in found.steps if step.name == "witnesses")
+
+    assert said(case.checkpoint) == "cosigned by nobody: 0 of 1 members that could"
+    assert said(merged(case.checkpoint, lines[:1])) == "cosigned by jp: 1 of 1 members that could"
+    # A line by another key names another key: it is passed over, as the specification has it.
+    assert said(merged(case.checkpoint, lines[1:])).startswith("cosigned by nobody")
+    forged = lines[0]._replace(signature=lines[1].signature)
+    with pytest.raises(BadProof):
+        said(merged(case.checkpoint, [forged]))
+
+
 # --- less of it ----------------------------------------------------------------------------------------
 
 
@@ -239,11 +273,15 @@ def test_a_directory_of_plain_files_is_the_hubs_word_for_which_the_log_vouches(t
 
     assert shown(data, log_key=case.log_key).complete
     assert (shown(data).holds, shown(data).complete) == (True, False)
+    later = msgspec.structs.replace(case.manifest, heard=case.manifest.directory)
+    with pytest.raises(BadEvidence, match="vouches"):
+        bundle(replace(case, manifest=later), CATALOGUE)
     # The agreement with nl is nobody's business here.
     assert b"vn gives nl" not in b"".join(read_case(data).values())
     for change in (
         lambda f: f.update({f"versions/{OTHER}.json": b"{}"}),
         lambda f: f.update({next(iter(f)): b"{}"}),
+        lambda f: f.pop(f"versions/{case.manifest.directory}.json"),
         lambda f: f.pop(next(name for name, text in f.items() if b'id = "nl"' in text)),
     ):
         altered = dict(case.directory)
@@ -345,7 +383,7 @@ def test_the_exit_code_says_what_the_evidence_is_worth(
     assert halong("verify", file, "--root", making.root, "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["verdict"], told["code"], told["shared_with"]) == ("held", None, ["jp", "nl"])
-    assert {each["state"] for each in told["steps"]} == {"held"}
+    assert {each["state"] for each in told["steps"]} == {"held", "noted"}
     file.write_bytes(data.replace(b"halong:vn/", b"halong:jp/"))
     assert halong("verify", file) == 1
     assert "bad-evidence" in capsys.readouterr().err

@@ -85,6 +85,14 @@ def test_an_altered_proof_is_refused(data: bytes) -> None:
         check_proof(data, LOG.key, LEAVES[40])
 
 
+@pytest.mark.parametrize(
+    ("name", "why"), [("no end", "more than"), ("a path without end", "too long"), ("no checkpoint", "begin")]
+)
+def test_what_is_too_much_or_cut_is_not_looked_into(name: str, why: str) -> None:
+    with pytest.raises(BadProof, match=why):
+        read_proof(ALTERED[name])
+
+
 def test_a_proof_of_another_entry_is_refused() -> None:
     with pytest.raises(BadProof, match="lead"):
         check_proof(TEXT, LOG.key, LEAVES[41])

@@ -8,7 +8,7 @@ from the leaves, checkpoints by their sizes.  What is gathered is checked like a
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from broker.core.model import (
 )
 from broker.core.note import LogKey
 from broker.core.records import decode, encode, unframe
+from broker.core.signed_note import Line, merged, split_note
 from broker.core.signing import open_receipt
 from broker.core.timely import COVERED_WITHIN_MS
 from broker.core.tlog_proof import TlogProof, write_proof
@@ -41,7 +42,14 @@ from broker.directory.sources import is_signed
 from broker.evidence.case import Case, Logged, Manifest
 from broker.evidence.needed import number_of, plain_files, signed_files
 from broker.log import Log, Partition, Stored
-from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DECISIONS, RECEIPTS, inbox_topic
+from broker.log.topics import (
+    AUDIT_CHECKPOINTS,
+    AUDIT_COSIGNATURES,
+    AUDIT_LEAVES,
+    DECISIONS,
+    RECEIPTS,
+    inbox_topic,
+)
 from broker.services.following import Tail
 
 Tell = Callable[[int, int | None], None]
@@ -86,8 +94,7 @@ async def gather(log: Log, directory: Directory, needed: Needed, named: str, tel
     """
     gathering = _Gathering(log, tell)
     found = await gathering.records(named.removeprefix("halong:"), directory)
-    key = LogKey.parse(directory.log_key)
-    return await gathering.case(found, needed, directory, key)
+    return await gathering.case(found, needed, directory)
 
 
 class _Gathering:
@@ -167,14 +174,29 @@ class _Gathering:
 
     # --- the log --------------------------------------------------------------------------------------
 
-    async def case(self, found: _Gathered, needed: Needed, directory: Directory, key: LogKey) -> Case:
+    async def case(self, found: _Gathered, needed: Needed, directory: Directory) -> Case:
+        key = LogKey.parse(directory.log_key)
+        grounds = {ground for share in found.decided.shares for ground in share.grounds}
+        files = needed([found.decided.directory], grounds)
+        heard = None
+        if found.receipts and directory.version != found.decided.directory:
+            if any(name.startswith("metadata/") for name in files):
+                heard = directory.version
+                files = needed([found.decided.directory, heard], grounds)
+            else:
+                # Nothing in a bundle would vouch for a later version of a plain directory.
+                found.receipts.clear()
         # Checkpoints first: all leaves that they cover are then there to be read.
         checkpoints = await self._checkpoints()
         if not checkpoints:
             raise BadProof("nothing is signed yet", field="checkpoint")
-        last = checkpoints[-1]
         places = [found.notice, found.decision, *found.deliveries.values(), *found.receipts]
         tree, indexes = await self._leaves({(each.partition, each.offset) for each in places})
+        needs = max(
+            indexes.get((each.partition, each.offset), tree.size)
+            for each in (found.notice, found.decision, *found.deliveries.values())
+        )
+        last = await self._chosen(checkpoints, needs)
 
         def logged(stored: Stored, record: bytes) -> Logged:
             index = indexes.get((stored.partition, stored.offset), last.size)
@@ -187,8 +209,6 @@ class _Gathering:
                 receipt = None  # signed before roots were signed for receipts
             return Logged(record, write_proof(TlogProof(index, tuple(path), last.note)), receipt)
 
-        grounds = {ground for share in found.decided.shares for ground in share.grounds}
-        heard = directory.version if found.receipts and directory.version != found.decided.directory else None
         receipts = [(indexes.get((each.partition, each.offset), last.size), each) for each in found.receipts]
         covering = _first_over(checkpoints, indexes[found.decision.partition, found.decision.offset])
         first = None
@@ -206,7 +226,7 @@ class _Gathering:
             log_key=directory.log_key,
             checkpoint=last.note,
             envelope=encode(found.envelope),
-            directory=needed([found.decided.directory, *([] if heard is None else [heard])], grounds),
+            directory=files,
             first=first,
             statement=logged(found.notice, b""),
             decision=logged(found.decision, encode(found.decided)),
@@ -221,6 +241,20 @@ class _Gathering:
                 if index < last.size
             },
         )
+
+    async def _chosen(self, checkpoints: Sequence[Checkpoint], index: int) -> Checkpoint:
+        """Return the checkpoint over a leaf that most members cosigned, of these the newest, with lines."""
+        lines: dict[bytes, list[Line]] = {}
+        async for stored in self._read(Partition(AUDIT_COSIGNATURES)):
+            text, given = split_note(stored.value)
+            lines.setdefault(text, []).extend(given)
+        best = checkpoints[-1]
+        most = 0
+        for each in reversed(checkpoints):
+            cosigned = len({line.name for line in lines.get(split_note(each.note)[0], ())})
+            if each.size > index and cosigned > most:
+                best, most = each, cosigned
+        return replace(best, note=merged(best.note, lines.get(split_note(best.note)[0], [])))
 
     async def _checkpoints(self) -> list[Checkpoint]:
         return [
