@@ -50,6 +50,7 @@ from broker.services.tiles import Tiles
 from broker.services.watch import Watch
 from broker.telemetry import logger_of
 from broker.web.api import Services
+from broker.web.console import Console
 from broker.web.hub import HealthServer, HubServer, server_context
 from schemas import load_catalogue
 
@@ -211,6 +212,7 @@ class _Hub:
                 self._config.health.port,
                 lambda: self._ready(readiness),
                 services,
+                Console(self._log, self._clock, self._config.root),
             )
             group.create_task(health.run(self._listening(readiness, "health")))
             await readiness.changed.wait()

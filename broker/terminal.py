@@ -62,6 +62,7 @@ _NEXT_STEPS: Mapping[str, str] = {
     "bad-configuration": "correct the file, then run the command again",
     "unknown-key": "check that the directory lists the originator's key and that it is valid at that time",
     "bad-signature": "do not use this notice; ask its originator to send it again",
+    "asking-not-logged": "start the hub, or ask a copy of its log that can be written: `halong restore`",
     "not-member": "ask the hub to admit this node: `halong hub admit REQUEST`",
     "not-yours": "publish and ask only for your own member",
     "too-many": "wait a moment, then send more slowly",

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from adapters.api.problem import problem, problem_of
-from adapters.api.token import Token
 from broker.core.errors import (
     BadConfiguration,
     HalongError,
@@ -22,6 +21,7 @@ from broker.core.errors import (
     TooLarge,
     Unavailable,
 )
+from broker.local_token import Token
 from broker.telemetry import logger_of
 
 Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -18,7 +18,6 @@ from adapters.api.problem import problem
 from adapters.api.receiving import Receiving
 from adapters.api.routes import DESCRIPTION, ROUTES
 from adapters.api.sending import Sending
-from adapters.api.token import Token, make_token
 from adapters.configuration import MEMBER_FILE, NodeApi, NodeConfig
 from adapters.equipment import Equipment
 from adapters.store import Store
@@ -26,6 +25,7 @@ from broker.bounded_http import BoundedConnection
 from broker.core.errors import BadConfiguration
 from broker.core.limits import MOST_REQUEST_BYTES
 from broker.core.model import Region
+from broker.local_token import Token, make_token
 
 HOST = "127.0.0.1"
 BACKLOG = 64

@@ -14,12 +14,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from adapters.api import shapes
-from adapters.api.token import read_token
 from adapters.patience import FIRST_SECONDS, Patience
 from adapters.sdk.transport import ANSWER_SECONDS, Transport
 from adapters.sdk.values import Deliveries, Delivery, Sent, as_new, has_come
 from adapters.typed import TypedNotice
 from broker.core.errors import BadConfiguration, TooMany, Unavailable
+from broker.local_token import read_token
 
 POLL_SECONDS = 25.0
 PAGE = 100

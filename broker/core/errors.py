@@ -323,6 +323,15 @@ class DirectoryWithheld(UnfitDirectory):
     code = "directory-withheld"
 
 
+# --- what operators ask ---------------------------------------------------------------------------------
+
+
+class AskingNotLogged(Unavailable):
+    """What was asked of the log could not be written into it first, so it is not answered."""
+
+    code = "asking-not-logged"
+
+
 # --- private keys on tokens -------------------------------------------------------------------------
 
 

@@ -29,6 +29,14 @@ class Publication(Wire, frozen=True):
     envelopes: list[bytes]
 
 
+class Asked(Wire, frozen=True):
+    """POST /v1/audit/reads, on the hub's machine: who asks what, and of which statements the answer tells."""
+
+    reader: str
+    reason: str
+    ids: list[bytes]
+
+
 class Outcome(Wire, frozen=True):
     """What the gateway did with one envelope.  `accepted` means durable, not yet admitted."""
 

@@ -18,6 +18,7 @@ from broker.core.errors import BadConfiguration
 from broker.telemetry import logger_of
 from broker.web.api import Api, Services
 from broker.web.connection import Connection, Connections
+from broker.web.console import Console
 
 BACKLOG = 512
 STOP_SECONDS = 0.3
@@ -117,9 +118,17 @@ class HealthServer:
         port: The port; 0 takes a free one.
         ready: What the process waits for, by name; it is ready when all hold.
         services: Where the counters are.
+        console: What the operator's own tools ask; nothing without it.
     """
 
-    def __init__(self, port: int, ready: Callable[[], dict[str, bool]], services: Services) -> None:
+    def __init__(
+        self,
+        port: int,
+        ready: Callable[[], dict[str, bool]],
+        services: Services,
+        console: Console | None = None,
+    ) -> None:
+        self._console = console
         self._port = port
         self._ready = ready
         self._services = services
@@ -134,6 +143,8 @@ class HealthServer:
         app.router.add_get("/health", self._answer_health)
         app.router.add_get("/ready", self._answer_ready)
         app.router.add_get("/metrics", self._answer_metrics)
+        if self._console is not None:
+            self._console.add_to(app)
         runner = web.AppRunner(
             app, access_log=None, keepalive_timeout=30.0, shutdown_timeout=STOP_SECONDS, handle_signals=False
         )

@@ -11,8 +11,8 @@ import pytest
 
 from adapters.api.openapi import FILE, description, page
 from adapters.api.routes import ROUTES
-from adapters.api.token import TOKEN_FILE, Token, make_token, read_token
 from broker.core.errors import BadConfiguration
+from broker.local_token import TOKEN_FILE, Token, make_token, read_token
 from tests.local_api import Here, local, seen
 from tests.world import CATALOGUE
 

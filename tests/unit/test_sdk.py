@@ -11,7 +11,6 @@ import pytest
 
 import adapters
 from adapters import WITHHELD, Client, SyncClient
-from adapters.api.token import TOKEN_FILE
 from adapters.configuration import MEMBER_FILE, NodeApi
 from adapters.notices import DrugParcel, Feedback, FreeText, Person
 from adapters.sdk import client as sdk_client
@@ -25,6 +24,7 @@ from broker.core.errors import (
     SourceReused,
     Unavailable,
 )
+from broker.local_token import TOKEN_FILE
 from tests.local_api import HOST, TOKEN, Here, local, seen, serving
 
 sockets = pytest.mark.sockets

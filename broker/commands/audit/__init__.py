@@ -8,21 +8,36 @@ from __future__ import annotations
 import click
 
 from broker.commands.audit.check import check
+from broker.commands.audit.conduct import gaps_command, read_command, refused_command
 from broker.commands.audit.count import count
 from broker.commands.audit.doubt import doubt
 from broker.commands.audit.evidence import evidence, redact
 from broker.commands.audit.files import export, rebuild_tiles
+from broker.commands.audit.network import effect_command, index_command, members_command
+from broker.commands.audit.notices import life_command, received_command, search_command
 from broker.terminal import Group
 
 
 @click.group(
     "audit",
     cls=Group,
-    examples=["halong audit count hub", "halong audit doubt hub --member vn --key 9f3a11c2"],
+    examples=["halong audit life vn/asia-pacific/main/17 --dir hub", "halong audit count hub"],
 )
 def audit() -> None:
-    """Read the stored log back, count it and prove it."""
+    """Ask the stored log what happened, count it and prove it."""
 
 
-for each in (count, doubt, check, rebuild_tiles, export, evidence, redact):
+QUESTIONS = (
+    life_command,
+    received_command,
+    read_command,
+    refused_command,
+    gaps_command,
+    members_command,
+    effect_command,
+    search_command,
+    index_command,
+)
+
+for each in (*QUESTIONS, count, doubt, check, rebuild_tiles, export, evidence, redact):
     audit.add_command(each)

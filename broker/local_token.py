@@ -1,14 +1,16 @@
-"""The token of the local API: a file that only the node's owner can read, made at the first start.
+"""The token of what a node or hub answers on this machine: a file that only its owner can read.
 
-Who can read the node's folder can read its keys, so the token gives nothing away that its reader lacks;
-others on the machine, and web pages in its browsers, do not have it.
+Made at the first start.  Who can read the folder can read its keys, so the token gives nothing away that its
+reader lacks; others on the machine, and web pages in its browsers, do not have it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import os
 import secrets
+import tempfile
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,46 +18,58 @@ from broker.core.errors import BadConfiguration
 from broker.files import read_sent
 
 TOKEN_FILE = "api.token"  # noqa: S105 - the file's name
+CONSOLE_FILE = "console.token"
+"""Of a node's local API, and of a hub's console."""
 TOKEN_BYTES = 32
 LEAST_LETTERS = 32
 MOST_BYTES = 256
 OTHERS = 0o077
-NO_TOKEN = "is no token: delete it, and the node makes another"  # noqa: S105 - a message
+NO_TOKEN = "is no token: delete it, and the next start makes another"  # noqa: S105 - a message
 
 
-def make_token(folder: Path) -> str:
-    """Return the token of a node's folder; the first time, make it.
+def make_token(folder: Path, name: str = TOKEN_FILE) -> str:
+    """Return the token of a folder; the first time, make it.
 
     Raises:
         BadConfiguration: The file cannot be used.
     """
-    path = folder / TOKEN_FILE
+    path = folder / name
+    if not path.exists():
+        try:
+            _make(path)
+        except OSError as error:
+            raise BadConfiguration(f"cannot be made: {error.strerror}", field=str(path)) from None
+    return read_token(folder, name)
+
+
+def _make(path: Path) -> None:
+    """Make a token under its name as a whole, unless another process that starts has just made one."""
+    descriptor, made = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return read_token(folder)
-    except OSError as error:
-        raise BadConfiguration(f"cannot be made: {error.strerror}", field=str(path)) from None
-    with os.fdopen(file, "w", encoding="ascii") as out:
-        out.write(f"{secrets.token_urlsafe(TOKEN_BYTES)}\n")
-        out.flush()
-        os.fsync(out.fileno())
-    return read_token(folder)
+        with os.fdopen(descriptor, "w", encoding="ascii") as out:
+            out.write(f"{secrets.token_urlsafe(TOKEN_BYTES)}\n")
+            out.flush()
+            os.fsync(out.fileno())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(made)
+    finally:
+        Path(made).unlink()
 
 
-def read_token(folder: Path) -> str:
-    """Return the token of a node's folder.
+def read_token(folder: Path, name: str = TOKEN_FILE) -> str:
+    """Return the token of a folder.
 
     Raises:
         BadConfiguration: There is none, others may read it, or it is too short to be one.
     """
-    path = folder / TOKEN_FILE
+    path = folder / name
     try:
         mode = path.stat().st_mode
         token = read_sent(path, MOST_BYTES).decode("ascii").strip()
     except FileNotFoundError:
         raise BadConfiguration(
-            "there is no token: a node with [api] in its settings makes it", field=str(path)
+            "there is no token: a hub, or a node with [api] in its settings, makes it when it starts",
+            field=str(path),
         ) from None
     except OSError as error:
         raise BadConfiguration(f"cannot be read: {error.strerror}", field=str(path)) from None
