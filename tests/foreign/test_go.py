@@ -15,13 +15,19 @@ from typing import Any
 import pytest
 
 from broker.commands.log_files import export
+from broker.core.cosignature import Cosigner
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.merkle import Tree, leaf_hash
 from broker.core.note import LogSigner
+from broker.core.policy import witness_name
+from broker.core.signed_note import Line, merged, split_note
 from broker.core.tiles import ENTRIES, TiledTree, entries_of, parse_path, tile_at
 from broker.log import open_log
 from tests.foreign.programs import program
 from tests.leaves import Leaves
+from tests.witnesses import cosigned as everybody_cosigned
+from tests.witnesses import grow, witnesses
+from tests.world import World
 
 pytestmark = pytest.mark.sockets
 
@@ -47,8 +53,8 @@ def verify(tmp_path_factory: pytest.TempPathFactory) -> Verify:
     build = [go, "build", "-mod=readonly", "-buildvcs=false", "-o", str(built), "."]
     subprocess.run(build, cwd=source, check=True, timeout=300)
 
-    def ask(claims: Claims, *exports: dict[str, Any]) -> list[str]:
-        question = {"VKey": LOG.vkey, "Cases": claims, "Exports": exports}
+    def ask(claims: Claims, *exports: dict[str, Any], log: str = LOG.vkey) -> list[str]:
+        question = {"VKey": log, "Cases": claims, "Exports": exports}
         encoded = json.dumps(question, default=lambda raw: b64encode(raw).decode())
         answer = subprocess.run([built], input=encoded.encode(), stdout=-1, check=True, timeout=60).stdout
         answers: list[str] = json.loads(answer)
@@ -172,3 +178,54 @@ def test_go_refuses_altered_tiles_and_another_past(
         (there / path).write_bytes(bytes(data))
         found = verify([], {"Folder": str(there), "Indexes": [index], "Saved": [fork]})
         assert "" not in found, path
+
+
+def cosigner(member: str, seed: int) -> Cosigner:
+    key = PrivateKey.from_seed(Algorithm.ED25519, bytes([seed]) * 32)
+    return Cosigner(witness_name("halong-test", member), key)
+
+
+CHECKPOINT = LOG.sign_checkpoint(70, TREE.root(70), 1_790_000_000_000)
+TEXT, _ = split_note(CHECKPOINT)
+COSIGNERS = [cosigner(member, seed) for seed, member in enumerate(("br", "jp", "nl"), start=40)]
+VKEYS = [each.key.vkey for each in COSIGNERS]
+
+
+def cosigned(*by: Cosigner, text: bytes = TEXT) -> bytes:
+    return merged(CHECKPOINT, [each.cosign(text, 1_790_000_100_000) for each in by])
+
+
+def test_go_verifies_cosignatures_by_a_verifier_of_its_own(verify: Verify) -> None:
+    claims: Claims = [
+        {"Checkpoint": cosigned(*COSIGNERS[:count]), "Witnesses": VKEYS[:count]} for count in range(4)
+    ]
+    # Those that Go is not told of are passed over.
+    claims.append({"Checkpoint": cosigned(*COSIGNERS), "Witnesses": VKEYS[1:2]})
+    assert set(verify(claims)) == {""}
+
+
+def test_go_refuses_cosignatures_that_are_none(verify: Verify) -> None:
+    namesake = cosigner("nl", 50)
+    key = COSIGNERS[2].key
+    altered: Claims = [
+        {"Checkpoint": cosigned(*COSIGNERS[:2]), "Witnesses": VKEYS},
+        {"Checkpoint": cosigned(*COSIGNERS[:2], namesake), "Witnesses": VKEYS},
+        {"Checkpoint": cosigned(*COSIGNERS, text=TEXT.replace(b"70", b"71")), "Witnesses": VKEYS},
+        {"Checkpoint": merged(cosigned(), [Line(key.name, key.key_id, bytes(72))]), "Witnesses": VKEYS[2:]},
+        {"Checkpoint": cosigned(*COSIGNERS), "Witnesses": [LOG.vkey]},
+        {"Checkpoint": cosigned(*COSIGNERS), "Witnesses": [VKEYS[0].replace("+", "+0", 1)]},
+    ]
+    assert "" not in verify(altered)
+
+
+async def test_go_verifies_what_a_running_network_cosigned(verify: Verify, tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp", "nl") as world:
+        world.agree("vn", "jp")
+        nodes = witnesses(world, tmp_path)
+        await grow(world, nodes)
+        await everybody_cosigned(world, nodes)
+        note = nodes["nl"].node.store.fact("cosigned_note")
+        vkeys = [each.witness.vkey for each in nodes.values()]
+    claims: Claims = [{"Checkpoint": note, "Witnesses": vkeys}]
+    assert verify(claims, log=world.log_signer.vkey) == [""]
+    assert verify(claims) != [""]

@@ -6,8 +6,14 @@
 package main
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log"
 	"os"
 	"strconv"
@@ -17,7 +23,63 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
+// cosignatureVerifier is a note.Verifier of c2sp.org/tlog-cosignature, which x/mod has none of.
+type cosignatureVerifier struct {
+	name string
+	hash uint32
+	key  ed25519.PublicKey
+}
+
+func newCosignatureVerifier(vkey string) (note.Verifier, error) {
+	name, rest, _ := strings.Cut(vkey, "+")
+	written, encoded, _ := strings.Cut(rest, "+")
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil || len(key) != 1+ed25519.PublicKeySize || key[0] != 4 {
+		return nil, errors.New("not a cosignature/v1 verifier key")
+	}
+	digest := sha256.Sum256(append([]byte(name+"\n"), key...))
+	hash := binary.BigEndian.Uint32(digest[:])
+	if fmt.Sprintf("%08x", hash) != written {
+		return nil, errors.New("the key's id is another")
+	}
+	return &cosignatureVerifier{name, hash, ed25519.PublicKey(key[1:])}, nil
+}
+
+func (v *cosignatureVerifier) Name() string    { return v.name }
+func (v *cosignatureVerifier) KeyHash() uint32 { return v.hash }
+
+func (v *cosignatureVerifier) Verify(text, signature []byte) bool {
+	if len(signature) != 8+ed25519.SignatureSize {
+		return false
+	}
+	var signed bytes.Buffer
+	fmt.Fprintf(&signed, "cosignature/v1\ntime %d\n", binary.BigEndian.Uint64(signature))
+	signed.Write(text)
+	return ed25519.Verify(v.key, signed.Bytes(), signature[8:])
+}
+
+// checkCosigned verifies that a note bears the log's signature and a cosignature of each witness.
+func checkCosigned(signed []byte, logVerifier note.Verifier, vkeys []string) error {
+	verifiers := []note.Verifier{logVerifier}
+	for _, vkey := range vkeys {
+		verifier, err := newCosignatureVerifier(vkey)
+		if err != nil {
+			return err
+		}
+		verifiers = append(verifiers, verifier)
+	}
+	opened, err := note.Open(signed, note.VerifierList(verifiers...))
+	if err != nil {
+		return err
+	}
+	if len(opened.Sigs) != len(verifiers) {
+		return fmt.Errorf("%d signatures verify of %d", len(opened.Sigs), len(verifiers))
+	}
+	return nil
+}
+
 type claim struct {
+	Witnesses  []string // verifier keys of those whose cosignature the checkpoint bears; then nothing else counts
 	Checkpoint []byte   // a signed note
 	Leaf       []byte   // the data of a leaf
 	Index      int64    // its place
@@ -64,6 +126,9 @@ func open(signed []byte, verifier note.Verifier) (size int64, root tlog.Hash, er
 }
 
 func check(c claim, verifier note.Verifier) error {
+	if c.Witnesses != nil {
+		return checkCosigned(c.Checkpoint, verifier, c.Witnesses)
+	}
 	size, root, err := open(c.Checkpoint, verifier)
 	if err != nil {
 		return err
