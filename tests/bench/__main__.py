@@ -36,6 +36,7 @@ from tests.bench import (
     rows,
     sequencing,
     starting,
+    tiling,
 )
 from tests.bench.ladder import Rung
 from tests.bench.rows import Row
@@ -49,6 +50,7 @@ PARTS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "commit": committing.rows,
     "dispatch": fanout.rows,
     "sequence": sequencing.rows,
+    "tiles": tiling.rows,
     "latency": latency.rows,
     "feed": feed.rows,
     "growth": growth.rows,
