@@ -125,6 +125,15 @@ def two_times(making: Making) -> bytes:
     return write_case(files_of(replace(case, decision=None, receipts={})))
 
 
+def another_delivery(making: Making) -> bytes:
+    """The decision names other deliveries than the log and the bundle have."""
+    case = making.case()
+    assert case.decision is not None
+    shares = decode(Decision, case.decision.record).shares
+    other = tuple(replace(each, delivery=bytes(32)) for each in shares)
+    return write_case(files_of(making.case(decision={"shares": other})))
+
+
 def following(grounds: Callable[[Making], Any]) -> Callable[[Making], bytes]:
     """A notice that refers to another, delivered on these grounds."""
 
@@ -504,6 +513,13 @@ ROWS = (
         "delivery to jp",
         "not-agreed",
         of_notice(addressees=("nl",)),
+    ),
+    Row("another delivery than was decided", "delivery to jp", "bad-delivery", another_delivery),
+    Row(
+        "a receipt by a member to which nothing was delivered",
+        "receipt 8",
+        "bad-evidence",
+        told(receivers=("jp",), receipt={"member": "nl"}, receipt_by=private("nl-sign")),
     ),
     Row("deliveries at two times", "time", "bad-evidence", two_times),
     Row("a delivery by other terms", "delivery to jp", "not-agreed", told(head={"obligations": OTHER_TERMS})),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,10 @@ from adapters.stick.file import Asked, Head, Notices, read_line
 from broker.core import cbor, records, sign1
 from broker.core.agreement_text import parse_agreement
 from broker.core.catalogue import NoticeType
+from broker.core.cose_receipt import check_inclusion_receipt, inclusion_receipt, with_root_signed
 from broker.core.delivery import open_delivery
 from broker.core.errors import BadProof, HalongError
+from broker.core.merkle import Tree, leaf_hash
 from broker.core.model import (
     Decision,
     Delivery,
@@ -42,6 +44,7 @@ from broker.core.model import (
 from broker.core.note import LogKey, LogSigner
 from broker.core.notice import open_envelope, read_envelope
 from broker.core.notice_json import values_from_json, values_to_json
+from broker.core.tlog_proof import TlogProof, read_proof, write_proof
 from broker.core.wire import (
     Feed,
     FeedItem,
@@ -58,6 +61,8 @@ from broker.core.wire import (
 from broker.directory.admission import read_join_request, read_welcome
 from broker.directory.certificates import read_certificate, read_request
 from broker.directory.member_file import member_text, parse_member
+from broker.evidence.archive import read_case, write_case
+from broker.evidence.case import Case, Logged, Manifest, case_of, files_of
 from schemas import load_catalogue
 from tests.attacks.envelopes import HONEST, NOW, PLAIN
 from tests.fuzz.joining import APPLICATION, AUTHORITY, CSR, TRANSPORT_KEY, WELCOME
@@ -65,6 +70,8 @@ from tests.fuzz.joining import NETWORK as JOINED
 from tests.vectors.material import AT, CATALOGUE, NETWORK, PRIVATE, SAMPLE, VECTORS, keyring
 
 ROOT = Path(__file__).parents[2]
+LOGGED = b"\x01" + bytes(32)
+"""The entry of a leaf."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +198,24 @@ def _checkpoint(data: bytes) -> bytes:
     return body + data[len(body) :]
 
 
+def _cose_receipt(data: bytes) -> bytes:
+    found = check_inclusion_receipt(data, SIGNER.key, LOGGED)
+    tree = Tree([bytes(32), leaf_hash(LOGGED)])
+    # The size is not signed; all else is as the log's own words make it.
+    rooted = with_root_signed(SIGNER, SIGNER.sign_checkpoint(2, tree.root()), tree.root())
+    again = inclusion_receipt(SIGNER.key, rooted, found.index, tree.inclusion_path(1))
+    return data if len(data) == len(again) and found.tree.root == tree.root() else again
+
+
+def _tlog_proof(data: bytes) -> bytes:
+    return write_proof(read_proof(data))
+
+
+def _evidence(data: bytes) -> bytes:
+    files = read_case(data)
+    return write_case({**files, **files_of(case_of(files))})
+
+
 def _verifier_key(data: bytes) -> bytes:
     return LogKey.parse(data.decode("latin-1")).vkey.encode("latin-1")
 
@@ -267,6 +292,15 @@ def _targets() -> Iterator[Target]:
     note = SIGNER.sign_checkpoint(70_000, bytes(range(32)))
     timed = SIGNER.sign_checkpoint(70_000, bytes(range(32)), 1_790_000_000_000)
     yield Target("checkpoint", _checkpoint, (note, timed, SIGNER.sign_checkpoint(0, bytes(32))))
+    tree = Tree([bytes(32), leaf_hash(LOGGED)])
+    rooted = with_root_signed(SIGNER, SIGNER.sign_checkpoint(2, tree.root()), tree.root())
+    receipt = inclusion_receipt(SIGNER.key, rooted, 1, tree.inclusion_path(1))
+    yield Target("COSE receipt", _cose_receipt, (receipt,))
+    proof = TlogProof(1, tuple(tree.inclusion_path(1)), rooted)
+    yield Target("tlog-proof", _tlog_proof, tuple(map(write_proof, (proof, replace(proof, extra=b"x")))))
+    manifest = Manifest(1, "halong-fuzz", "halong:vn/europe/main/1", "0" * 64, "1" * 64)
+    case = Case(manifest, SIGNER.vkey, rooted, ENVELOPES[0], {}, statement=Logged(b"", write_proof(proof)))
+    yield Target("evidence", _evidence, (write_case(files_of(case)),))
     yield Target("verifier key", _verifier_key, (SIGNER.vkey.encode(),))
     yield Target("file to inspect", partial(_read, read_file), (*ENVELOPES[:3], *DELIVERIES[:2]))
     agreements = _texts("broker/demo/scenario/agreements/*.toml")

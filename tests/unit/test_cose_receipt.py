@@ -171,6 +171,13 @@ def test_a_receipt_is_in_its_one_form() -> None:
     for at, byte in ((proof, 0x84), (proof - 2, 0x78), (receipt.index(b"\xf6\x58\x40"), 0xF7)):
         with pytest.raises(BadProof, match=r"form|payload"):
             check_inclusion_receipt(receipt[:at] + bytes([byte]) + receipt[at + 1 :], LOG.key, LEAVES[17])
+    path = len(TREE.inclusion_path(17, 70))
+    for one, other in (
+        (b"\x83\x18\x46\x11", b"\x83\x38\x46\x11"),
+        (b"\x46\x11" + bytes([0x80 | path]), b"\x46\x11" + bytes([0x7F + path])),
+    ):
+        with pytest.raises(BadProof, match="form"):
+            check_inclusion_receipt(receipt.replace(one, other), LOG.key, LEAVES[17])
     with pytest.raises(BadProof, match="more than"):
         check_inclusion_receipt(receipt + bytes(MOST_RECEIPT_BYTES), LOG.key, LEAVES[17])
 

@@ -34,6 +34,7 @@ from broker.evidence.checking import Trust
 from broker.evidence.needed import number_of, plain_files, signed_files
 from broker.evidence.redacting import without
 from broker.evidence.report import Found, State
+from broker.evidence.versions import load_in_bundle
 from broker.terminal import run
 from tests.cases import MINUTE, Making, agreement
 from tests.ceremony import NOW, member, private
@@ -282,12 +283,26 @@ def test_a_directory_of_plain_files_is_the_hubs_word_for_which_the_log_vouches(t
         lambda f: f.update({f"versions/{OTHER}.json": b"{}"}),
         lambda f: f.update({next(iter(f)): b"{}"}),
         lambda f: f.pop(f"versions/{case.manifest.directory}.json"),
+        lambda f: f.update(
+            {
+                name: text.replace(b"Customs of nl", b"Customs of NL")
+                for name, text in f.items()
+                if b"of nl" in text
+            }
+        ),
         lambda f: f.pop(next(name for name, text in f.items() if b'id = "nl"' in text)),
     ):
         altered = dict(case.directory)
         change(altered)
         with pytest.raises(BadEvidence):
             bundle(replace(case, directory=altered), CATALOGUE)
+
+
+def test_a_snapshot_has_one_form() -> None:
+    for text in (b'{"network.toml": ""}', b'{"b":"","a":""}', b"[]", b"\xff"):
+        version = sha256(text).hexdigest()
+        with pytest.raises(BadEvidence, match="form"):
+            load_in_bundle({f"versions/{version}.json": text}, version, None)
 
 
 # --- the page ------------------------------------------------------------------------------------------
