@@ -68,6 +68,13 @@ class AuditIndex:
         self._taking = Taking(self.base, self._catalogue)
         self.leaves = Leaves(self.base)
 
+    @property
+    def octets(self) -> int:
+        """How large the index is."""
+        (pages,) = self.base.rows("PRAGMA page_count")[0]
+        (size,) = self.base.rows("PRAGMA page_size")[0]
+        return int(pages) * int(size)
+
     def close(self) -> None:
         """Close the file."""
         self.base.close()

@@ -7,6 +7,7 @@ from the stored log, so that no question holds up a delivery.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from aiohttp import web
@@ -16,12 +17,14 @@ from broker.clock import Clock
 from broker.core.errors import BadConfiguration, HalongError, NotAuthorised, Refused, TooLarge
 from broker.core.wire import Asked
 from broker.core.wire import read as read_json
+from broker.files import write_whole
 from broker.local_token import CONSOLE_FILE, Token, make_token
 from broker.log import Log
 from broker.services.asking import write_down
 from broker.telemetry import logger_of
 from broker.web.connection import problem
 
+PORT_FILE = "console.port"
 READS_PATH = "/v1/audit/reads"
 BODY_SECONDS = 10.0
 MOST_BYTES = 1 << 20
@@ -45,12 +48,17 @@ class Console:
         self._folder = folder
         self._token = Token("")
 
+    def listens_at(self, port: int) -> None:
+        """Leave word in the hub's folder where it is asked: the port may be any that was free."""
+        with contextlib.suppress(OSError):
+            write_whole(self._folder / PORT_FILE, f"{port}\n", 0o600)
+
     def add_to(self, app: web.Application) -> None:
         """Answer at the console's path, unless there is no token: then nobody may ask, and the hub runs."""
         try:
             self._token = Token(make_token(self._folder, CONSOLE_FILE))
         except BadConfiguration as error:
-            log_line.error("console.off", code=error.code, field=error.field)
+            log_line.warning("console.off", code=error.code, field=error.field)
             return
         app.router.add_post(READS_PATH, self._answer)
 

@@ -155,6 +155,8 @@ class HealthServer:
                 await site.start()
             except OSError as error:
                 raise _taken(LOOPBACK, self._port, error) from None
+            if self._console is not None:
+                self._console.listens_at(runner.addresses[0][1])
             listening(runner.addresses[0][1])
             await asyncio.Event().wait()
         finally:

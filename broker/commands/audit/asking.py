@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import getpass
 import re
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -29,18 +28,20 @@ from broker.core.errors import AskingNotLogged, BadConfiguration
 from broker.core.note import LogKey
 from broker.core.notice_json import time_to_json
 from broker.core.wire import Asked
+from broker.files import read_sent
 from broker.local_token import CONSOLE_FILE, read_token
 from broker.log import LogUnavailable, open_log
 from broker.moments import moment
 from broker.progress import progress
 from broker.services.asking import MOST_REASON, write_down
 from broker.terminal import FOLDER
-from broker.web.console import READS_PATH
+from broker.web.console import PORT_FILE, READS_PATH
 from schemas import load_catalogue
 
 T = TypeVar("T")
 
 HUB_SECONDS = 10.0
+MOST_PORT_BYTES = 16
 MOST_SHOWN = 10_000
 
 dir_option = click.option(
@@ -153,8 +154,9 @@ def _ask_hub(config: HubConfig, asked: Asked) -> None:
     )
     try:
         token = read_token(config.root, CONSOLE_FILE)
+        port = int(read_sent(config.root / PORT_FILE, MOST_PORT_BYTES))
         request = urllib.request.Request(
-            f"http://127.0.0.1:{config.health.port}{READS_PATH}",
+            f"http://127.0.0.1:{port}{READS_PATH}",
             data=msgspec.json.encode(asked),
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
             method="POST",
@@ -163,7 +165,7 @@ def _ask_hub(config: HubConfig, asked: Asked) -> None:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=HUB_SECONDS):
             return
-    except (BadConfiguration, OSError, urllib.error.URLError):
+    except (BadConfiguration, ValueError, OSError):
         raise failed from None
 
 

@@ -193,13 +193,13 @@ def index_command(rebuild: bool, folder: Path, index_file: Path | None, as_json:
 
     def size(index: AuditIndex) -> tuple[int, int, int]:
         (records,) = index.base.rows("SELECT sum(next) FROM place")[0]
-        return index.leaves.size, records or 0, index.path.stat().st_size
+        return index.leaves.size, records or 0, index.octets
 
     question = Question(folder, index_file, "index", "")
     leaves, records, octets = question.prepared(size, rebuild=rebuild)
     seconds = time.monotonic() - started
     if as_json:
-        answer({"leaves": leaves, "bytes": octets, "seconds": round(seconds, 3)})
+        answer({"leaves": leaves, "records": records, "bytes": octets, "seconds": round(seconds, 3)})
     else:
         say(f"{leaves:,} leaves, {records:,} records read, {octets / 1e6:,.1f} MB, in {seconds:.1f} s")
     return Exit.HELD
