@@ -184,7 +184,8 @@ class Rhythm:
         try:
             cosigned = policy.check(note)
             check_checkpoint(note, self._log, None, self._incoming.root_at)
-            if cosigned.tree.size <= (self._store.fact("cosigned_size") or 0):
+            known = self._store.fact("cosigned_size") or 0
+            if cosigned.tree.size < known or note == self._store.fact("cosigned_note"):
                 return
             await self._continuity.check(cosigned.tree, used=True)
         except NotCosigned:
