@@ -18,7 +18,7 @@ from adapters.receiving.incoming import Received
 from adapters.sending.statement import Statement
 from adapters.stored import damaged, stored_record
 from broker.core.cose_receipt import inclusion_receipt
-from broker.core.errors import BadEvidence, BadProof, Unavailable
+from broker.core.errors import BadEvidence, BadProof, Unavailable, error_of
 from broker.core.merkle import HASH_BYTES
 from broker.core.model import Decision, Delivery, DeliveryHead, Envelope, Ground, Header
 from broker.core.note import LogKey
@@ -58,8 +58,11 @@ async def prove(node: NodeFolder, hub: Hub, statement: Statement) -> Proved:
         Refused: With the code by which the dispatcher refused the statement.
     """
     status = await hub.statement(statement.id)
+    if status is not None and status.refused is not None:
+        kind = error_of(status.refused) or BadEvidence
+        raise kind("the hub refused the notice: nothing was shared", field="decision")
     if status is None or status.decision is None or status.checkpoint is None:
-        raise Undecided("nothing was decided about it yet, or it was refused", field="decision")
+        raise Undecided("nothing was decided about it yet", field="decision")
     if status.statement_inclusion is None or status.decision_inclusion is None:
         raise Undecided("the log does not cover the decision yet", field="checkpoint")
     key = LogKey.parse(node.config.joined.log_key)

@@ -28,7 +28,7 @@ from broker.core.errors import BadProof, NotCanonical
 from broker.core.merkle import HASH_BYTES, leaf_hash, root_by_path, verify_consistency
 from broker.core.note import LogKey, LogSigner, TreeHead
 from broker.core.sign1 import signed_bytes
-from broker.core.signed_note import key_id, merged, split_note
+from broker.core.signed_note import key_id, split_note
 
 EDDSA = -8
 RFC9162_SHA256 = 1
@@ -65,7 +65,7 @@ def line_id(key: LogKey) -> bytes:
 def with_root_signed(signer: LogSigner, note: bytes, root: bytes) -> bytes:
     """Return the note of a checkpoint with this root, and in it the line by which receipts are made."""
     line = signer.line(line_id(signer.key), signed_bytes(protected_of(signer.key), root))
-    return merged(note, [line])
+    return note + line.text.encode()
 
 
 @lru_cache(maxsize=16)
