@@ -9,7 +9,7 @@ Decides what may change between two entries.  Whether one entry is right by itse
 
 from __future__ import annotations
 
-from broker.core.directory import Member, MemberKey, TransportKey
+from broker.core.directory import Member, MemberKey, Revocation, TransportKey, Use
 from broker.core.errors import BadConfiguration
 
 FOR_EVER = 1 << 62
@@ -29,20 +29,33 @@ def check_kept(before: Member, after: Member) -> None:
         # 1. The history is whole, and says of each key when it began and what it is for.
         if found is None:
             raise BadConfiguration(f"the {named} is no longer in its history", field=where)
-        if found.valid_from != key.valid_from or type(found) is not type(key):
+        if (found.valid_from, _use(found)) != (key.valid_from, _use(key)):
             raise BadConfiguration(f"the {named} has another beginning or use", field=where)
         # 2. What ended stays ended; a theft may turn out to have been earlier, never later.
         if _ends(found) > _ends(key):
             raise BadConfiguration(f"the {named} had ended, and would count again", field=where)
         if key.reason is not None and found.reason is None:
             raise BadConfiguration(f"the {named} was revoked, and would not be", field=where)
-    # 3. What every signature needs is not done away with by other keys.
+        # 3. What a theft puts in doubt stays in doubt.
+        if _doubtful_from(found) > _doubtful_from(key):
+            raise BadConfiguration(f"the {named} was stolen, and would not be, or later", field=where)
+    # 4. What every signature needs is not done away with by other keys.
     if _pq_from(after) > _pq_from(before):
         raise BadConfiguration(f"{before.id} would need no countersignature any more", field=where)
 
 
 def _keys(member: Member) -> tuple[MemberKey | TransportKey, ...]:
     return (*member.keys, *member.transport_keys)
+
+
+def _use(key: MemberKey | TransportKey) -> Use:
+    return key.use if isinstance(key, MemberKey) else Use.TRANSPORT
+
+
+def _doubtful_from(key: MemberKey | TransportKey) -> int:
+    if key.reason is not Revocation.COMPROMISED or key.revoked_at is None:
+        return FOR_EVER
+    return key.revoked_at
 
 
 def _ends(key: MemberKey | TransportKey) -> int:

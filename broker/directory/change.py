@@ -33,6 +33,7 @@ from broker.directory.roles import (
     signature_by,
 )
 from broker.directory.shapes import Digest, File, Signature, encoded, signed_of
+from broker.directory.verifying import metadata_of
 
 MOST_CHANGE_BYTES = 16 * 1024 * 1024
 MOST_CLAIMS = 256
@@ -79,7 +80,10 @@ class Change:
         listed = {each.hashes.sha256 for each in shape.targets.values()} if role.startswith(MEMBER) else set()
         if not listed.issuperset(files):
             raise DirectoryMalformed("a file comes with it that it does not list", field="files")
-        return cls(role, shape.version, encoded(shape), frozenset(), dict(files))
+        change = cls(role, shape.version, encoded(shape), frozenset(), dict(files))
+        # What has the shape may still be no metadata: no such day, one role twice.
+        metadata_of(role, change._file(()))
+        return change
 
     @classmethod
     def read(cls, data: bytes) -> Change:

@@ -37,6 +37,7 @@ from broker.directory.roles import (
     TARGETS,
     TIMESTAMP,
     TIMESTAMP_NAME,
+    agreement_of,
     agreement_path,
     delegated_paths,
     entry_path,
@@ -47,6 +48,7 @@ from broker.directory.roles import (
 )
 from broker.directory.roots import root_terms
 from broker.directory.shapes import (
+    MOST_LISTED_BYTES,
     MemberShape,
     SnapshotShape,
     TargetsShape,
@@ -195,12 +197,17 @@ def _listing(
     shape: MemberShape = file_of(role, data).signed
     metadata = metadata_of(role, data)
     check_number(role, metadata.signed, line)
-    # 2. It lists the member's entry, and otherwise its agreements.
+    # 2. It lists the member's entry, and otherwise its agreements, not more than others can be made to hold.
+    if sum(each.length for each in shape.targets.values()) > MOST_LISTED_BYTES:
+        raise DirectoryMalformed(f"{role}: lists more than {MOST_LISTED_BYTES} bytes", field=role)
     accessions: dict[tuple[str, int], bytes] = {}
     for path, listed in shape.targets.items():
         if path == entry_path(id_):
             continue
-        accessions[_agreement_of(role, id_, path)] = bytes.fromhex(listed.hashes.sha256)
+        key = agreement_of(id_, path)
+        if key is None:
+            raise DirectoryMalformed(f"{role}: lists what is not the member's own", field=role)
+        accessions[key] = bytes.fromhex(listed.hashes.sha256)
     wanted = shape.targets.get(entry_path(id_))
     if wanted is None:
         raise DirectoryMalformed(f"{role}: lists no entry", field=role)
@@ -216,17 +223,6 @@ def _listing(
     # 5. The member signed it, and nobody else.
     check_signed(role, metadata, targets, own)
     return Listing(member, text, accessions, shape.targets, expiry_of(metadata.signed))
-
-
-def _agreement_of(role: str, member: str, path: str) -> tuple[str, int]:
-    match path.split("/"):
-        case ["members", _, "agreements", agreement, file] if file.endswith(".toml"):
-            number = file.removesuffix(".toml")
-            if number.isascii() and number.isdecimal() and len(number) <= 7:
-                key = agreement, int(number)
-                if agreement_path(member, *key) == path:
-                    return key
-    raise DirectoryMalformed(f"{role}: lists what is not the member's own", field=role)
 
 
 def _entry(text: bytes, name: str) -> Member:

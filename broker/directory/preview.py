@@ -8,18 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from broker.core.directory import Member, MemberKey, TransportKey
 from broker.core.errors import BadConfiguration, WeakKey
 from broker.core.keys import PublicKey
 from broker.directory.change import Change
 from broker.directory.member_file import parse_member
-from broker.directory.roles import ONLINE, ROOT, TARGETS, entry_path, file_name, member_of_role
+from broker.directory.roles import (
+    ROOT,
+    SNAPSHOT,
+    TARGETS,
+    TIMESTAMP,
+    agreement_of,
+    delegated_paths,
+    entry_path,
+    file_name,
+    member_of_role,
+)
 from broker.directory.signers import Need
 from broker.directory.verifying import delegation_of
 from broker.directory.versions import Version
 
-ROLES = {ROOT: "root keys", TARGETS: "keys of the secretariat", ONLINE[0]: "keys of the hub"}
+ROLES = {
+    ROOT: "root keys",
+    TARGETS: "keys of the secretariat",
+    SNAPSHOT: "keys of the hub",
+    TIMESTAMP: "keys of the hub for timestamps",
+}
 
 
 def describe(
@@ -39,6 +55,10 @@ def describe(
             lines = list(_targets(change, before))
         case _:
             lines = list(_member(change, before, {} if files is None else files))
+    line = None if before is None else before.lines.get(change.role)
+    wanted = 1 if line is None else line.number + 1
+    if change.number != wanted:
+        lines.append(f"its number is not {wanted}, the next, and nobody will take this")
     until = f"{change.role} {change.number}: valid until {change.shape.expires[:10]}"
     return (until, *(lines or ["nothing else changes"]))
 
@@ -81,15 +101,24 @@ def _root(change: Change, before: Version | None) -> Iterator[str]:
         yield f"the network is {shape.network}"
     if terms is None or shape.log_key != terms.log_key:
         yield f"the log's key is {shape.log_key}"
+    delegations = {role: delegation_of(change.delegator, role) for role in ROLES}
     for role, words in ROLES.items():
-        now = delegation_of(change.delegator, role)
+        now = delegations[role]
         held = () if terms is None else terms.roles[role].keys
+        # The hub's two roles are spoken of as one while they have the same keys.
+        if (
+            role == TIMESTAMP
+            and now == delegations[SNAPSHOT]
+            and (terms is None or terms.roles[TIMESTAMP] == terms.roles[SNAPSHOT])
+        ):
+            continue
         holders = {**({} if terms is None else terms.holders), **shape.holders}
         yield from _keys_changed(words, held, now.keys, holders)
         if terms is None or now.threshold != terms.roles[role].threshold:
             yield f"{words}: {now.threshold} of {len(now.keys)} must sign"
-    for id_, name in sorted(shape.holders.items()):
-        if terms is not None and terms.holders.get(id_, name) != name:
+    for id_ in sorted(set() if terms is None else set(shape.keys) & set(terms.signed.keys)):
+        name = shape.holders.get(id_, "nobody who is named")
+        if terms is not None and name != terms.holders.get(id_, "nobody who is named"):
             yield f"key {id_[:16]} is now held by {name}"
 
 
@@ -109,13 +138,18 @@ def _targets(change: Change, before: Version | None) -> Iterator[str]:
             yield f"{id_} becomes a member; its files may be signed with {keys}"
         else:
             yield from _keys_changed(f"{id_} signs its files", held[id_], now[id_], {})
+        each = found[name]
+        if id_ and (each.paths, each.threshold, each.terminating) != (delegated_paths(id_), 1, True):
+            yield f"{id_} would sign other than its own files alone, and nobody will take this"
+    if set(change.shape.delegations.keys) != {key for each in found.values() for key in each.keyids}:
+        yield "a key is listed that signs for nobody, and nobody will take this"
 
 
 def _member(change: Change, before: Version | None, files: Mapping[str, bytes]) -> Iterator[str]:
     listing = None if before is None else before.listings.get(change.member)
     digest = change.entry_digest or ""
     text = change.files.get(digest) or files.get(file_name(digest))
-    if text is None:
+    if text is None or sha256(text).hexdigest() != digest:
         yield "its entry is not here, so what changes in it cannot be said"
     else:
         try:
@@ -129,11 +163,13 @@ def _member(change: Change, before: Version | None, files: Mapping[str, bytes]) 
     had = {} if listing is None else {p: e.hashes.sha256 for p, e in listing.listed.items() if p != own}
     for path in sorted(set(had) - set(listed)):
         yield f"leaves {_agreement(path)}"
-    for path, sha256 in sorted(listed.items()):
-        if path not in had:
-            yield f"accedes to {_agreement(path)}, whose text has SHA-256 {sha256}"
-        elif had[path] != sha256:
-            yield f"accedes to another text of {_agreement(path)}, with SHA-256 {sha256}"
+    for path, text_digest in sorted(listed.items()):
+        if agreement_of(change.member, path) is None:
+            yield f"lists {path!a}, which is not its own, and nobody will take this"
+        elif path not in had:
+            yield f"accedes to {_agreement(path)}, whose text has SHA-256 {text_digest}"
+        elif had[path] != text_digest:
+            yield f"accedes to another text of {_agreement(path)}, with SHA-256 {text_digest}"
 
 
 def _entry(before: Member | None, after: Member) -> Iterator[str]:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from securesystemslib.signer import Key, SSlibKey
 
+from broker.core.agreement_text import NAME
 from broker.core.errors import DirectoryMalformed, WeakKey
 from broker.core.header import is_member_id
 from broker.core.keys import Algorithm, PublicKey, Signer, public_key_of
@@ -66,6 +67,17 @@ def entry_path(member: str) -> str:
 def agreement_path(member: str, agreement: str, version: int) -> str:
     """Return the target by which the member accedes to a version of an agreement."""
     return f"members/{member}/agreements/{agreement}/{version}.toml"
+
+
+def agreement_of(member: str, path: str) -> tuple[str, int] | None:
+    """Return which version of an agreement a target of the member accedes to; None if it is not its own."""
+    match path.split("/"):
+        case ["members", _, "agreements", agreement, file] if file.endswith(".toml"):
+            number = file.removesuffix(".toml")
+            if NAME.holds(agreement) and number.isascii() and number.isdecimal() and len(number) <= 7:
+                key = agreement, int(number)
+                return key if agreement_path(member, *key) == path else None
+    return None
 
 
 def delegated_paths(member: str) -> list[str]:

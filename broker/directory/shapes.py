@@ -23,6 +23,9 @@ S = TypeVar("S")
 MOST_FILE_BYTES = 256 * 1024
 MOST_MEMBERS = 4_096
 MOST_ACCESSIONS = 2_048
+MOST_LISTED_BYTES = 4 * 1024 * 1024
+"""So long are a member's entry and agreements together: every party of them carries them along."""
+
 MOST_KEYS = 16
 MOST_SIGNATURES = 64
 

@@ -294,7 +294,20 @@ def test_a_rotation_takes_nothing_back(tmp_path: Path) -> None:
     [
         pytest.param([OLD], [FRESH], "no longer in its history", id="a key is gone from the history"),
         pytest.param([OLD], [replace(OLD, valid_from=NOW)], "beginning", id="a key began at another time"),
+        pytest.param([OLD], [replace(OLD, use=Use.DIRECTORY)], "use", id="a key has another use"),
         pytest.param([STOLEN], [OLD], "count again", id="a revoked key counts again"),
+        pytest.param(
+            [STOLEN],
+            [replace(STOLEN, reason=Revocation.SUPERSEDED)],
+            "was stolen",
+            id="nothing that a stolen key signed is in doubt any more",
+        ),
+        pytest.param(
+            [replace(STOLEN, valid_until=NOW + HOUR)],
+            [replace(STOLEN, revoked_at=NOW + 1, valid_until=NOW)],
+            "was stolen",
+            id="less of what a stolen key signed is in doubt",
+        ),
         pytest.param(
             [STOLEN], [replace(STOLEN, revoked_at=NOW + 1)], "count again", id="it was stolen later than said"
         ),
