@@ -105,7 +105,7 @@ def _show_life(found: Life) -> None:
         )
         for stage in found.stages
     ]
-    for line in table([("when (UTC)", "what", "who", "", "proved by"), *rows]):
+    for line in table([("when (UTC)", "what", "who", "detail", "proved by"), *rows]):
         say(line)
     if found.under is None:
         say("nothing is signed yet, so nothing is proved")
