@@ -49,8 +49,6 @@ class Pace:
 
     def __init__(self, metrics: Metrics, scratch: Scratch, is_receipted: Callable[[bytes], bool]) -> None:
         self._metrics = metrics
-        self._regions: dict[bytes, str] = {}
-        self._undecided: dict[bytes, int] = {}
         self._uncovered: deque[tuple[int, int]] = deque()
         self._scratch = scratch
         self._is_receipted = is_receipted
@@ -58,32 +56,20 @@ class Pace:
         # When a statement of each region was last decided.
         self.published: dict[str, int] = {}
 
-    def stored(self, statement: bytes, topic: str) -> None:
-        """Take note of the region in which a statement stands."""
-        decided_at = self._undecided.pop(statement, None)
-        if decided_at is None:
-            self._regions[statement] = topic.removeprefix(NOTICES)
-        else:
-            self._published(topic.removeprefix(NOTICES), decided_at)
+    def published_in(self, topic: str, at: int) -> None:
+        """Take note that a statement of this topic was decided."""
+        region = topic.removeprefix(NOTICES)
+        self.published[region] = max(self.published.get(region, 0), at)
 
     def decided(self, decision: Decision, offset: int) -> None:
         """Take note of a decision, in their order."""
         at = decision.decided_at
         self._metrics.decided(decision.statement, at)
         self._uncovered.append((offset, at))
-        region = self._regions.pop(decision.statement, None)
-        if region is None:
-            self._undecided[decision.statement] = at
-        else:
-            self._published(region, at)
         for share in decision.shares:
             inbox = self._inbox(share.member)
             inbox.ids += share.delivery
             inbox.decided_at.append(at)
-
-    def refused(self, statement: bytes) -> None:
-        """Take note that a statement is not decided."""
-        self._regions.pop(statement, None)
 
     def receipted(self, member: str) -> None:
         """Take note of the first receipt of one of the member's deliveries."""
@@ -115,6 +101,3 @@ class Pace:
             ids = self._scratch.column(KEPT * ID_BYTES)
             inbox = self._inboxes[member] = _Inbox(ids, self._scratch.numbers(KEPT))
         return inbox
-
-    def _published(self, region: str, at: int) -> None:
-        self.published[region] = max(self.published.get(region, 0), at)

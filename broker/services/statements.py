@@ -48,6 +48,7 @@ class Known(msgspec.Struct, array_like=True):
     partition: int = NONE
     offset: int = NONE
     decision: int = NONE
+    decided_at: int = 0
     shares: int = 0
     events: list[int] = msgspec.field(default_factory=lambda: [0] * len(Event))
     refused: str | None = None
@@ -146,11 +147,13 @@ class Statements:
         known = self._find(statement)
         # A statement that came twice, or was erased, has two leaves; the first is as good as any.
         if known.leaf == NONE:
-            self._pace.stored(statement, leaf.topic)
             number = self._partition_numbers.setdefault(partition, len(self._partitions))
             if number == len(self._partitions):
                 self._partitions.append(partition)
             known.leaf, known.partition = leaf.index, number
+            # Perhaps its decision was read before its leaf was made.
+            if known.decision != NONE:
+                self._pace.published_in(leaf.topic, known.decided_at)
         else:
             earlier = self._earlier.get(statement)
             before = [] if earlier is None else _OFFSETS.decode(earlier)
@@ -261,6 +264,9 @@ class Statements:
                 decision = unframe(Decision, stored.value)
                 known = self._find(decision.statement)
                 known.decision, known.shares = stored.offset, len(decision.shares)
+                known.decided_at = decision.decided_at
+                if known.leaf != NONE:
+                    self._pace.published_in(self._partitions[known.partition].topic, known.decided_at)
                 self._known.put(decision.statement, _encode(known))
                 for share in decision.shares:
                     member = self._members.setdefault(share.member, len(self._members))
@@ -272,7 +278,6 @@ class Statements:
             known = self._find(refusal.statement)
             known.refused = refusal.code
             self._known.put(refusal.statement, _encode(known))
-            self._pace.refused(refusal.statement)
 
     def _note_receipt(self, receipt: Receipt) -> None:
         member = self._members.get(receipt.member)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +108,23 @@ async def test_nothing_waits_for_a_checkpoint_once_one_covers_it(watched: Watche
     assert shown['halong_last_publication_timestamp_seconds{region="asia-pacific"}'] == NOW / 1000
     assert shown["halong_decided_seconds_count"] == 1
     assert shown["halong_covered_seconds_count"] == 1
+
+
+async def test_a_regions_last_decision_is_known_whichever_was_read_first_the_leaf_or_the_decision(
+    watched: Watched,
+) -> None:
+    await watched.world.publish("vn", sighting())
+    await watched.world.settle()
+
+    ledger = Ledger(watched.world.log, watched.world.metrics)
+    await ledger.statements.refresh(await watched.world.log.ends(["*"]))
+    assert ledger.pace.published == {}
+
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(ledger.run())
+        await ledger.caught_up.wait()
+        following.cancel()
+    assert ledger.pace.published == {"asia-pacific": NOW}
 
 
 async def test_what_the_dispatcher_has_not_decided_is_counted_by_partition(watched: Watched) -> None:
