@@ -8,12 +8,15 @@ from pathlib import Path
 
 import click
 
+from broker.clock import SystemClock
 from broker.commands.agreement.places import MEMBER_FILE
+from broker.commands.audit.asking import log_asking, operator, reason_option
 from broker.commands.audit.gathering import NotDecided, directory_files, gather
 from broker.commands.audit.reading import newest_directory, stored_log
 from broker.configuration import HubConfig, load_hub_config
 from broker.core.errors import BadEvidence, Refused
 from broker.core.model import Slot
+from broker.core.wire import Asked
 from broker.evidence.archive import MOST_CASE_BYTES
 from broker.evidence.building import bundle, opened
 from broker.evidence.case import Case
@@ -54,13 +57,15 @@ out_option = click.option("-o", "out", type=OUT, required=True, help="The file t
 @click.option(
     "--dir", "folder", type=FOLDER, default=Path(), show_default=True, help="The folder of hub or node."
 )
+@reason_option
 @json_option
-def evidence(reference: str, out: Path, folder: Path, as_json: bool) -> int:
+def evidence(reference: str, out: Path, folder: Path, reason: str, as_json: bool) -> int:
     """Write what happened to a notice into one file that proves it to anybody, by REFERENCE or id.
 
     In it: the notice, what was decided, delivered and receipted, the directory and the agreements as they
     were, proofs and a signed checkpoint, and a page that says what this proves.  A node writes as much as it
-    may see.  Nothing is written that does not hold.  `halong audit redact` leaves parts of the notice out.
+    may see; at a hub, that you asked is written into the log first.  Nothing is written that does not hold.
+    `halong audit redact` leaves parts of the notice out.
     """
     if (folder / MEMBER_FILE).exists():
         # Only as much of a member's side is imported as this takes.
@@ -71,7 +76,12 @@ def evidence(reference: str, out: Path, folder: Path, as_json: bool) -> int:
             case, _ = case_at_node(node, reference)
     else:
         case = _at_hub(folder, reference)
-    _write(case, out, as_json=as_json)
+    data = _bundled(case)
+    if not (folder / MEMBER_FILE).exists():
+        text = f"evidence: {reason}" if reason else "evidence"
+        asked = Asked(operator(), text, [bytes.fromhex(case.manifest.statement)])
+        asyncio.run(log_asking(load_hub_config(folder), asked, SystemClock()))
+    _write(case, data, out, as_json=as_json)
     return Exit.HELD
 
 
@@ -128,7 +138,7 @@ def redact(file: Path, names: str, out: Path, as_json: bool) -> int:
         rest = without(case, slots)
     except BadEvidence as error:
         raise from_error(error, where=str(file), next_step="name a part that it shows") from None
-    _write(rest, out, as_json=as_json)
+    _write(rest, _bundled(rest), out, as_json=as_json)
     return Exit.HELD
 
 
@@ -140,9 +150,9 @@ def _slot(name: str) -> Slot:
         raise click.UsageError(f"no such part; there are {possible}") from None
 
 
-def _write(case: Case, out: Path, *, as_json: bool) -> None:
+def _bundled(case: Case) -> bytes:
     try:
-        data = bundle(case, load_catalogue())
+        return bundle(case, load_catalogue())
     except Refused as error:
         raise Stopped(
             f"what is here does not hold, and nothing was written: {error}",
@@ -150,6 +160,9 @@ def _write(case: Case, out: Path, *, as_json: bool) -> None:
             where=error.field or "-",
             next_step="that is a finding: keep a copy of the hub's folder, and see `halong audit count`",
         ) from None
+
+
+def _write(case: Case, data: bytes, out: Path, *, as_json: bool) -> None:
     write_whole(out, data, 0o600)
     root = oldest_root(case)
     told = {
@@ -165,7 +178,7 @@ def _write(case: Case, out: Path, *, as_json: bool) -> None:
     if as_json:
         answer(told)
         return
-    parts = f"{len(case.deliveries)} deliveries, {len(case.receipts)} receipts, {len(data):,} bytes"
+    parts = f"deliveries {len(case.deliveries)}, receipts {len(case.receipts)}, {len(data):,} bytes"
     say(f"{clean(str(told['reference']))}   {parts}   {out}")
     trust = f"--root {root[1]}" if root is not None else f"--log-key {case.log_key}"
     note(f"next: halong verify {out} {trust}")
