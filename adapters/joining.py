@@ -45,6 +45,7 @@ from broker.keyring.secret import Ask, nobody
 K = TypeVar("K", MemberKey, TransportKey)
 
 SIGN, DIRECTORY = KeyPlace("keys/sign.pem"), KeyPlace("keys/directory.pem")
+WITNESS = KeyPlace("keys/witness.pem")
 SPARE = KeyPlace("spare/directory.pem")
 """In a folder of its own, which goes to a safe."""
 TLS = Path("keys/tls.pem")
@@ -59,6 +60,7 @@ class Places:
     sign: KeyPlace = SIGN
     directory: KeyPlace = DIRECTORY
     spare: KeyPlace = SPARE
+    witness: KeyPlace = WITNESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +133,20 @@ def make_invited(
         else make_signer(each, Algorithm.ESP256, folder, ask)
         for each in (places.sign, places.directory, places.spare)
     )
+    # A cosignature is Ed25519, which few tokens sign.
+    witness = make_signer(places.witness, ALGORITHM, folder, ask, encrypted=encrypted)
+    signers = (sign, directory, spare, witness)
     tls = PrivateKey.generate(Algorithm.ESP256)
     write_key(folder / TLS, tls.to_pem())
-    entry = _entry(found.listed, plan, (sign, directory, spare), key_digest(tls.to_pem()), now)
+    entry = _entry(found.listed, plan, signers, key_digest(tls.to_pem()), now)
     change = member_change(found.newest.version, entry, now).sign(directory)
     csr = make_request(plan.network, plan.id, tls.to_pem())
-    request = write_request(plan.network, change, csr, [sign, directory, spare])
+    request = write_request(plan.network, change, csr, signers)
     write_whole(folder / REQUEST_FILE, request)
     copy = folder / COPY_FOLDER
     Layout(copy).add({metadata_name(ROOT, found.newest.version.terms.number): found.root})
     write_own(copy, _own((directory.public, spare.public), found.newest.version, plan.id))
-    write_member_config(folder, plan, places.sign, places.directory)
+    write_member_config(folder, plan, places.sign, places.directory, places.witness)
     return request
 
 
@@ -154,7 +159,7 @@ def _entry(
     listed: Member | None, plan: MemberPlan, signers: Sequence[Signer], transport: bytes, now: int
 ) -> Member:
     """Return the entry with the fresh keys; whoever was a member gives all that it had up."""
-    uses = (Use.SIGN, Use.DIRECTORY, Use.DIRECTORY)
+    uses = (Use.SIGN, Use.DIRECTORY, Use.DIRECTORY, Use.WITNESS)
     keys = tuple(
         MemberKey(each.public.id, use, each.public, now) for use, each in zip(uses, signers, strict=True)
     )

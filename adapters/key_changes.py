@@ -148,6 +148,20 @@ def without_key(member: Member, key: PublicKey, at: int) -> Member:
     )
 
 
+# --- the witness key ----------------------------------------------------------------------------------------
+
+
+def with_witness_key(member: Member, key: PublicKey, now: int, until: int) -> Member:
+    """Return the entry with a fresh witness key; those before it end, once what is under way is cosigned."""
+    kept = tuple(
+        replace(each, valid_until=until)
+        if each.use is Use.WITNESS and each.revoked_at is None and each.valid_until is None
+        else each
+        for each in member.keys
+    )
+    return replace(member, keys=(*kept, MemberKey(key.id, Use.WITNESS, key, now)))
+
+
 # --- the key for the directory -----------------------------------------------------------------------------
 
 

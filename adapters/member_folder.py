@@ -43,7 +43,7 @@ store = "node.db"                # what is queued, signed and received; back it 
 [keys]                           # made here; nobody else ever needs them
 sign = "{sign}"           # signs notices and receipts; a file, or pkcs11:… for a key on a token
 directory = "{directory_key}" # signs what this member says of itself, and what it accedes to
-tls = "keys/tls.pem"             # opens the connection to the hub
+{witness_part}tls = "keys/tls.pem"             # opens the connection to the hub
 certificate = "tls/member.pem"
 
 [health]                         # /health, /ready and /metrics, on the loopback address only
@@ -65,6 +65,10 @@ port = {port}                      # they show the token that is in the file api
 NO_API_PART = """\
 # [api]                          # for this member's own systems: docs/api.md; or init with --api
 # port = 8446
+"""
+
+WITNESS_PART = """\
+witness = "{witness}"     # cosigns the hub's log, so that all members see the same one: docs/log.md
 """
 
 HUB_PART = """
@@ -121,6 +125,7 @@ def write_member_config(
     plan: MemberPlan,
     sign: KeyPlace = KeyPlace("keys/sign.pem"),  # noqa: B008 - a text
     directory: KeyPlace = KeyPlace("keys/directory.pem"),  # noqa: B008 - a text
+    witness: KeyPlace | None = None,
 ) -> None:
     """Write `member.toml`."""
     text = MEMBER_TOML.format(
@@ -129,6 +134,7 @@ def write_member_config(
         region=plan.regions[0].slug,
         sign=sign,
         directory_key=directory,
+        witness_part="" if witness is None else WITNESS_PART.format(witness=witness),
         health_port=plan.health_port,
         api_part=NO_API_PART if plan.api_port is None else API_PART.format(port=plan.api_port),
     )

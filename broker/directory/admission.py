@@ -26,7 +26,7 @@ from broker.directory.member_file import parse_member
 from broker.directory.roles import entry_path
 
 LABEL = b"halong/join/2\0"
-SIGNING = (Use.SIGN, Use.DIRECTORY)
+SIGNING = (Use.SIGN, Use.DIRECTORY, Use.WITNESS)
 LEAST_DIRECTORY_KEYS = 2
 """The one that is used, and the one that is kept in a safe."""
 

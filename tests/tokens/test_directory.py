@@ -41,7 +41,7 @@ def test_a_member_s_directory_metadata_is_signed_on_its_token_and_every_reader_t
     listed = place.newest.version.directory.members["vn"]
     assert {key.public.algorithm for key in listed.keys if key.use is Use.SIGN} == {Algorithm.ESP256}
     assert load_identity(config).signer.public in {key.public for key in listed.keys}
-    assert sorted(path.name for path in (tmp_path / "vn/keys").iterdir()) == ["tls.pem"]
+    assert sorted(path.name for path in (tmp_path / "vn/keys").iterdir()) == ["tls.pem", "witness.pem"]
     # The next key is made on the token, too; the node hands the change over.
     to = str(tokens.place("sign-2"))
     line = ["key", "rotate", "sign", "--dir", str(tmp_path / "vn"), "--to", to, "--in-hours", "0", "--yes"]

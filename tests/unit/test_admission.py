@@ -122,7 +122,11 @@ def test_a_member_joins_by_three_files_and_pins_the_root_its_keys_the_hub_and_th
     assert config.hub.log_key == newest.version.terms.log_key
     assert set(newest.version.delegations["vn"].keys) == set(read_own(vn / "directory").keys)
     assert sorted(newest.version.directory.members) == ["jp", "vn"]
-    assert {key.use for key in newest.version.directory.members["vn"].keys} == {Use.SIGN, Use.DIRECTORY}
+    assert {key.use for key in newest.version.directory.members["vn"].keys} == {
+        Use.SIGN,
+        Use.DIRECTORY,
+        Use.WITNESS,
+    }
     for name in ("keys/sign.pem", "keys/directory.pem", "keys/tls.pem", "spare/directory.pem"):
         assert (vn / name).stat().st_mode & 0o077 == 0
     # The same request again is a fresh certificate for the same key, and changes nothing in the directory.
@@ -211,6 +215,10 @@ def _fewer_proofs(request: dict[str, Any], _: Place) -> None:
     request["proofs"].pop(next(iter(request["proofs"])))
 
 
+def _no_witness_proof(request: dict[str, Any], place: Place) -> None:
+    del request["proofs"][_key(place, "keys/witness.pem").public.id.hex()]
+
+
 def _swapped_proofs(request: dict[str, Any], _: Place) -> None:
     proofs = request["proofs"]
     request["proofs"] = dict(zip(proofs, [*list(proofs.values())[1:], "00"], strict=True))
@@ -241,12 +249,11 @@ def _with_entry(edit: Callable[[bytes], bytes]) -> Edit:
         target = signed["targets"]["members/vn.toml"]
         target["length"], target["hashes"]["sha256"] = len(text), sha256(text).hexdigest()
         other = Change.of(change.role, msgspec.json.encode(signed), {sha256(text).hexdigest(): text})
-        sign, directory, spare = (
-            _key(place, name) for name in ("keys/sign.pem", "keys/directory.pem", "spare/directory.pem")
+        directory, *others = (
+            _key(place, f"{name}.pem")
+            for name in ("keys/directory", "keys/sign", "spare/directory", "keys/witness")
         )
-        data = write_request(
-            NETWORK, other.sign(directory), request["csr"].encode(), [sign, directory, spare]
-        )
+        data = write_request(NETWORK, other.sign(directory), request["csr"].encode(), [directory, *others])
         request.update(msgspec.json.decode(data))
 
     return edit_
@@ -272,6 +279,7 @@ REQUESTS: list[tuple[str, Edit, type[HalongError]]] = [
     ("with a certificate request for another member", _csr_of_jp, BadConfiguration),
     ("of a stranger without a certificate request", _no_csr, BadConfiguration),
     ("that does not prove one of its keys", _fewer_proofs, BadSignature),
+    ("that does not prove its witness key", _no_witness_proof, BadSignature),
     ("that proves keys by each other's signatures", _swapped_proofs, BadSignature),
     ("with one key for the directory", _one_directory_key, BadConfiguration),
     ("with more in it than a request has", lambda request, _: request.update(more=1), BadConfiguration),

@@ -41,6 +41,7 @@ def test_the_keys_of_a_node_and_of_a_hub_are_shown_with_their_uses(
     assert shown["owner"] == "vn"
     assert [each["use"] for each in shown["keys"]] == [
         "notices and receipts",
+        "cosignatures of the log",
         "what the member says of itself",
         "transport",
     ]

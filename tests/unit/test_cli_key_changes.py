@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,29 @@ def test_the_next_key_for_notices_is_listed_then_used_and_the_one_before_ends_a_
     ends = {each.id: each.valid_until for each in listed(place).keys}
     assert ends[old.public.id] is not None
     assert ends[fresh.public.id] is None
+
+
+def test_the_next_witness_key_takes_the_place_of_the_first_and_a_member_without_one_gets_one(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vn, carried = tmp_path / "vn", tmp_path / "change.json"
+    rotate = ("key", "rotate", "witness", "--dir", vn, "-o", carried, "--yes")
+    (old,) = place.newest.version.directory.witness_keys("vn", LATER)
+    assert old.public == key(vn / "keys/witness.pem").public, "made when it joined, and proved"
+    assert halong(*rotate) == 0
+    assert load_node_config(vn).keys.witness == "keys/witness-2.pem"
+    taken(place, carried)
+    fresh = key(vn / "keys/witness-2.pem").public
+    assert [each.public for each in listed(place).keys if each.use is Use.WITNESS] == [old.public, fresh]
+    (ends,) = {each.valid_until for each in listed(place).keys if each.public == old.public}
+    assert ends is not None
+
+    file = vn / "member.toml"
+    file.write_text(re.sub("(?m)^witness = .*$", "", file.read_text()))
+    (vn / "keys/witness.pem").unlink()
+    assert load_node_config(vn).keys.witness is None
+    assert halong(*rotate) == 0
+    assert load_node_config(vn).keys.witness == "keys/witness.pem"
 
 
 def test_a_key_that_does_not_count_yet_is_not_used(

@@ -70,6 +70,8 @@ def keys_of(folder: Path) -> FolderKeys:
         uses = [("notices and receipts", node.keys.sign)]
         if node.keys.countersign is not None:
             uses.append(("countersignatures", node.keys.countersign))
+        if node.keys.witness is not None:
+            uses.append(("cosignatures of the log", node.keys.witness))
         if is_signed(node.path(node.directory)):
             uses.append(("what the member says of itself", node.keys.directory))
         uses.append(("transport", KeyPlace(str(node.keys.tls))))

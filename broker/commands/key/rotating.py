@@ -24,6 +24,7 @@ from adapters.key_changes import (
     with_directory_key,
     with_signing_key,
     with_transport_key,
+    with_witness_key,
     without_key,
 )
 from broker.clock import SystemClock
@@ -53,10 +54,11 @@ NAME_REQUEST, CERTIFY_REQUEST = "keys-request.json", "certificate-request.json"
     examples=[
         "halong key rotate sign --dir vn            # lists the next key; once more, and it is used",
         "halong key rotate directory --dir vn",
+        "halong key rotate witness --dir vn         # also for a member that has none yet",
         "halong key rotate directory --dir vn --reason compromised --since 2026-11-20T00:00Z --key spare.pem",
     ],
 )
-@click.argument("use", type=click.Choice(["sign", "directory", "transport"]))
+@click.argument("use", type=click.Choice(["sign", "directory", "transport", "witness"]))
 @click.option("--to", "to", help="Where the next key is made; beside the present one.")
 @click.option("--key", help="A key for the directory that signs this; the one of the settings.")
 @click.option(
@@ -80,6 +82,7 @@ def rotate(
     sign: the entry lists the next key; the same command again, once it counts, lets the node use it and ends
     the one before a day later.  directory: old and new sign that the old one ends, and two of the secretariat
     name the new one.  transport: the hub certifies the next key, and its welcome switches to it.
+    witness: the entry lists the next key and ends the one before a day later; the node uses it after a start.
     """
     config, now = load_node_config(folder), SystemClock().now()
     standing, ask = standing_of(config, SystemClock()), ask_for(config, passphrase_fd)
@@ -89,6 +92,8 @@ def rotate(
             told = step.sign(round(in_hours * HOUR))
         case "transport":
             told = step.transport()
+        case "witness":
+            told = step.witness()
         case _:
             told = step.directory(Ending(REASONS[reason], said_moment(since, now)))
     if as_json:
@@ -177,9 +182,22 @@ class _Step:
         note("      `halong member join WELCOME` switches to the next key, and the node is started again")
         return {"made": str(place), "request": str(file), "fingerprint": fingerprint(request)}
 
-    def _made(self, place: KeyPlace) -> Signer:
+    def witness(self) -> dict[str, str]:
+        """List the next witness key, and use it."""
+        present = self._config.keys.witness
+        named = KeyPlace("keys/witness.pem") if present is None else next_place(self._config, present)
+        place = KeyPlace(self._to) if self._to else named
+        fresh = self._made(place, Algorithm.ED25519)
+        entry = with_witness_key(self._standing.member, fresh.public, self._now, self._now + DAY)
+        path = self._signed(entry, [])
+        point_to(self._config, "witness", str(place))
+        note("next: start the node again")
+        return {"in_use": place.shown, "fingerprint": grouped(fresh.public.id), "signed": str(path)}
+
+    def _made(self, place: KeyPlace, algorithm: Algorithm | None = None) -> Signer:
         confirm(f"Make a key at {place.shown}?", yes=self._yes)
-        algorithm = Algorithm.ED25519 if place.token is None else Algorithm.ESP256
+        if algorithm is None:
+            algorithm = Algorithm.ED25519 if place.token is None else Algorithm.ESP256
         return make_signer(place, algorithm, self._config.root, self._ask)
 
     def _signer(self) -> Signer:
