@@ -108,9 +108,9 @@ class Deployment:
         parties = ", ".join(f'"{name}"' for name in sorted(members))
         text = AGREEMENT.format(parties=parties, publisher=PUBLISHER).encode()
         network.accede({each: [text] for each in members}, now)
-        network.welcome((PUBLISHER, *self.receiving))
         for name in (PUBLISHER, *self.receiving):
             self._configure(name)
+        network.welcome((PUBLISHER, *self.receiving))
 
     def _configure(self, name: str) -> None:
         file = self.path(name) / MEMBER_FILE
