@@ -15,10 +15,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
+from typing import IO
 
 from broker.core.errors import BadConfiguration, NotCanonical
 from broker.core.tiles import ENTRIES, WIDTH, Edge, Tile, parse_path, root_of_hashes
 from broker.files import sync_folder
+from broker.log import LogUnavailable
 
 LOCK = ".lock"
 
@@ -58,25 +61,44 @@ class TileFolder:
         self._behind_gaps: set[Tile] = set()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Let this process alone add tiles, while the context lasts.
+    def shared(self) -> Iterator[None]:
+        """Add tiles while the context lasts; others may, too: they add the same.
 
         Raises:
-            BadConfiguration: Another one does.
+            LogUnavailable: Somebody has the folder alone.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / LOCK).open("a") as lock:
+        with self._lock() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                raise LogUnavailable("the tiles are being made again", field=str(self.root)) from None
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the folder alone while the context lasts; what was left half written goes.
+
+        Raises:
+            BadConfiguration: A hub writes there.
+        """
+        with self._lock() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise BadConfiguration("another process writes tiles here", field=str(self.root)) from None
+                raise BadConfiguration(
+                    "another process writes tiles here: stop it first", field=str(self.root)
+                ) from None
+            for path in self._files():
+                if path.name.startswith("."):
+                    path.unlink()
             yield
 
+    def _lock(self) -> IO[str]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        return (self.root / LOCK).open("a")
+
     def begin(self) -> Edge:
-        """Return the edge from which to go on; what was left half written goes."""
-        for path in self._files():
-            if path.name.startswith("."):
-                path.unlink()
+        """Return the edge from which to go on."""
         self.look()
         return self._edge()
 
@@ -130,22 +152,21 @@ class TileFolder:
         Raises:
             NotCanonical: One is there with other bytes.
         """
-        missing = [(tile, data) for tile, data in tiles if not self._is_there(tile, data)]
+        missing = [(self.root / tile.path, data) for tile, data in tiles if not self._is_there(tile, data)]
         # The bytes of all are on the disk …
         halves = []
-        for tile, data in missing:
-            path = self.root / tile.path
+        for path, data in missing:
             self._make(path.parent)
-            half = path.with_name(f".{path.name}")
+            half = path.with_name(f".{path.name}.{token_hex(4)}")
             self._disk.write(half, data)
             halves.append((half, path))
         # … before any of them gets its name …
         for half, path in halves:
             self._disk.rename(half, path)
-        # … and their names are, before anybody relies on them.
-        for folder in dict.fromkeys(path.parent for _, path in halves):
+        # … and all names are, before anybody relies on them, also those that another process gave.
+        for folder in dict.fromkeys((self.root / tile.path).parent for tile, _ in tiles):
             self._disk.sync(folder)
-        for tile, _ in missing:
+        for tile, _ in tiles:
             self._note(tile)
 
     def _edge(self) -> Edge:
@@ -172,15 +193,18 @@ class TileFolder:
         return Edge(full, hashes)
 
     def _note(self, tile: Tile) -> None:
-        self._behind_gaps.add(tile)
+        if not self.has(tile):
+            self._behind_gaps.add(tile)
         while (following := Tile(tile.level, self.count(tile.level))) in self._behind_gaps:
             self._behind_gaps.remove(following)
             self._counts[tile.level] = following.index + 1
 
     def _is_there(self, tile: Tile, data: bytes) -> bool:
-        if not self.has(tile):
+        try:
+            found = self.read(tile)
+        except FileNotFoundError:
             return False
-        if self.read(tile) != data:
+        if found != data:
             raise NotCanonical("a tile that is there has other bytes than the log", field=tile.path)
         return True
 

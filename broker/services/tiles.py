@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from broker.aside import Aside
-from broker.core.errors import NotCanonical
+from broker.core.errors import BadConfiguration, NotCanonical
 from broker.core.model import Checkpoint, Leaf
 from broker.core.records import unframe
 from broker.core.tiles import ENTRIES, WIDTH, Edge, Tile, beginning, bundle
@@ -92,18 +93,23 @@ class Tiles:
         """Make tiles of what comes, until cancelled.
 
         Raises:
-            LogUnavailable: The log did not answer, or the disk takes no tiles; run again.
+            LogUnavailable: The log did not answer, the disk takes no tiles, or they are being made again.
             Stalled: The disk did not answer; run again.
-            BadConfiguration: Another process writes into the folder.
             NotCanonical: The leaves, a checkpoint over them, or the tiles on disk are not of one log.
         """
-        with self._folder.held():
+        self._tidy()
+        with self._folder.shared():
             await self._find_edge()
             while True:
                 ends = await self._log.ends([AUDIT_CHECKPOINTS])
                 await self._follow(ends.get(CHECKPOINTS, 0))
                 self.caught_up.set()
                 await self._log.wait(ends, LOOK_AGAIN_SECONDS)
+
+    def _tidy(self) -> None:
+        # What is half written may be of another process that is at it; only where there is none it goes.
+        with suppress(BadConfiguration), self._folder.alone():
+            pass
 
     # --- at the start -----------------------------------------------------------------------------
 

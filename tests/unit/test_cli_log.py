@@ -147,7 +147,7 @@ def test_anybody_makes_the_same_tiles_of_the_topic(at: Terminal, hub: Path, tmp_
 
 
 def test_tiles_are_not_made_again_under_a_hub_that_writes_them(at: Terminal, hub: Path) -> None:
-    with TileFolder(hub / "tiles").held():
+    with TileFolder(hub / "tiles").shared():
         assert at("audit rebuild hub").code == Exit.USAGE
         assert at("audit check hub").code == Exit.HELD
 

@@ -121,10 +121,11 @@ async def test_what_is_missing_is_made_again(log: Log, tmp_path: Path, gone: str
     async with running(log, folder, 800):
         pass
     (folder / gone).unlink()
-    (folder / "tile/0/.001").write_bytes(b"half")
+    half = folder / "tile/0/.001.half"
+    half.write_bytes(b"half")
     async with running(log, folder, 800):
         assert files_in(folder) == leaves.files()
-        assert not (folder / "tile/0/.001").exists()
+        assert not half.exists()
 
 
 async def fails(log: Log, folder: Path, error: type[Exception], what: str) -> None:
@@ -185,10 +186,28 @@ async def test_a_checkpoint_with_another_root_is_not_handed_out(log: Log, tmp_pa
     assert files_in(folder) == {}
 
 
-async def test_one_process_alone_writes(log: Log, tmp_path: Path) -> None:
+async def test_several_processes_write_the_same_into_one_folder(log: Log, tmp_path: Path) -> None:
+    leaves, folder = Leaves(log), tmp_path / "tiles"
+    await leaves.grow(300)
+    async with running(log, folder, 300) as first, running(log, folder, 300) as second:
+        half = folder / "tile/0/.001.half"
+        half.write_bytes(b"of a third")
+        async with running(log, folder, 300):
+            assert half.exists()
+        await leaves.grow(700)
+        for tiles in (first, second):
+            await reach(tiles, 1_000)
+            assert tiles.read(Tile(0, 2)) == leaves.data(Tile(0, 2))
+        assert files_in(folder) == leaves.files()
+
+
+async def test_tiles_that_are_being_made_again_are_waited_for(log: Log, tmp_path: Path) -> None:
     await Leaves(log).grow(300)
+    with TileFolder(tmp_path / "tiles").alone():
+        await fails(log, tmp_path / "tiles", LogUnavailable, "made again")
     async with running(log, tmp_path / "tiles", 300):
-        await fails(log, tmp_path / "tiles", BadConfiguration, "another process")
+        with pytest.raises(BadConfiguration, match="another process"), TileFolder(tmp_path / "tiles").alone():
+            raise AssertionError
 
 
 class Full(Disk):

@@ -62,7 +62,7 @@ def rebuild_tiles(folder: Path, output: Path | None, yes: bool, as_json: bool) -
     config = load_hub_config(folder)
     key = LogKey.parse(newest_directory(config).log_key)
     where = output or config.path(config.tiles)
-    with TileFolder(where).held():
+    with TileFolder(where).alone():
         with progress("leaves") as tell:
             head, found = asyncio.run(_compared(config, key, where, tell))
         if head is None or found is None:
