@@ -82,7 +82,10 @@ def test_a_notice_of_the_demo_is_proved_on_a_bare_machine(bare: Path, tmp_path: 
     away.mkdir()
     root = sha256((demo / "hub/directory/metadata/1.root.json").read_bytes()).hexdigest()
 
-    ok(*halong("audit", "evidence", REFERENCE, "-o", str(away / "case.zip"), "--dir", "hub"), cwd=demo)
+    asked = ["audit", "evidence", REFERENCE, "-o", str(away / "case.zip"), "--dir", "hub"]
+    ok(*halong(*asked, "--reason", "case 7"), cwd=demo)
+    reads = json.loads(ok(*halong("audit", "read", REFERENCE, "--dir", "hub", "--json"), cwd=demo))
+    assert reads["reads"][0]["reason"] == "evidence: case 7"
     redact = ["audit", "redact", str(away / "case.zip"), "--without", "persons,entities"]
     ok(*halong(*redact, "-o", str(away / "court.zip")), cwd=demo)
     ok(*halong("receipt", REFERENCE, "-o", str(away / "jp.zip"), "--dir", "jp"), cwd=demo)
