@@ -12,10 +12,9 @@ from statistics import median
 
 from broker.audit.building import AuditIndex
 from broker.audit.sharing import ALL
-from broker.audit.taking import DAY_MS
+from broker.audit.taking import DAY_MS, HOUR_MS
 
 HITS = frozenset({"HIT_SEIZED", "HIT_OTHER_OFFENCE"})
-HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def effects(
     """Return what each agreement brought in each direction, from the day of `since` to that of `until`."""
     first, behind = since // DAY_MS, -(-until // DAY_MS)
     answers = _answers(index, first * DAY_MS, min(behind * DAY_MS, ALL))
-    overdue = _overdue(index, now, first * DAY_MS, min(behind * DAY_MS, ALL))
+    overdue = _overdue(index, now, first, behind)
     rows = index.base.rows(
         "SELECT agreement, originator, member, sum(sent), sum(taken), sum(acknowledged), sum(rejected),"
         " sum(asked) FROM tally WHERE day >= ? AND day < ? AND (? IS NULL OR agreement = ?)"
@@ -100,14 +99,21 @@ def _answers(index: AuditIndex, since: int, until: int) -> dict[tuple[str, str, 
     return found
 
 
-def _overdue(index: AuditIndex, now: int, since: int, until: int) -> dict[tuple[str, str, str], int]:
+def _overdue(index: AuditIndex, now: int, first: int, behind: int) -> dict[tuple[str, str, str], int]:
     found: dict[tuple[str, str, str], int] = defaultdict(int)
-    for grounds, originator, member, count in index.base.rows(
-        "SELECT grounds, originator, member, count(*) FROM delivery WHERE feedback_due <= ?"
-        " AND feedback_due IS NOT NULL AND live AND answered_at IS NULL"
+    hour = now // HOUR_MS
+    # Whole hours are counted already; of the one that runs, one by one.
+    rows = index.base.rows(
+        "SELECT grounds, originator, member, sum(count) FROM owed WHERE day >= ? AND day < ? AND hour < ?"
+        " GROUP BY 1, 2, 3",
+        first, behind, hour,
+    ) + index.base.rows(
+        "SELECT grounds, originator, member, count(*) FROM delivery WHERE feedback_due >= ?"
+        " AND feedback_due <= ? AND feedback_due IS NOT NULL AND live AND answered_at IS NULL"
         " AND decided_at >= ? AND decided_at < ? GROUP BY 1, 2, 3",
-        now, since, until,
-    ):  # fmt: skip
+        hour * HOUR_MS, now, first * DAY_MS, min(behind * DAY_MS, ALL),
+    )  # fmt: skip
+    for grounds, originator, member, count in rows:
         for ground in grounds.split():
             found[ground.rpartition("/")[0], originator, member] += count
     return found

@@ -80,7 +80,7 @@ TABLES: Final = (
         " WHERE acknowledged_at IS NOT NULL"
     ),
     (
-        "CREATE INDEX delivery_due ON delivery (feedback_due, grounds, originator, member, decided_at)"
+        "CREATE INDEX delivery_due ON delivery (feedback_due)"
         " WHERE feedback_due IS NOT NULL AND live AND answered_at IS NULL"
     ),
     (
@@ -136,6 +136,12 @@ TABLES: Final = (
         " day INTEGER NOT NULL, sent INTEGER NOT NULL, asked INTEGER NOT NULL, taken INTEGER NOT NULL,"
         " acknowledged INTEGER NOT NULL, rejected INTEGER NOT NULL,"
         " PRIMARY KEY (agreement, originator, member, day)) WITHOUT ROWID"
+    ),
+    # Feedback that is owed, by the day of the decision and the hour in which it is due.
+    (
+        "CREATE TABLE owed (grounds TEXT NOT NULL, originator TEXT NOT NULL, member TEXT NOT NULL,"
+        " day INTEGER NOT NULL, hour INTEGER NOT NULL, count INTEGER NOT NULL,"
+        " PRIMARY KEY (grounds, originator, member, day, hour)) WITHOUT ROWID"
     ),
     (
         "CREATE TABLE member (member TEXT PRIMARY KEY, published INTEGER NOT NULL,"

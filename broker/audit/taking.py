@@ -34,6 +34,7 @@ from broker.core.model import (
 from broker.core.records import decode, delivery_id, leaf_entry_of, statement_id, unframe, unframed
 
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 KEPT_STATUSES = 65_536
 TALLIED = ("sent", "asked", "taken", "acknowledged", "rejected")
 COUNTED = ("published", "delivered", "taken", "acknowledged", "rejected")
@@ -41,6 +42,7 @@ NEEDS_NO_ANSWER = frozenset({Act.RECALL, Act.CANCEL})
 ACKNOWLEDGED = frozenset({Event.ACCEPTED, Event.DELIVERED, Event.READ})
 
 TallyKey = tuple[str, str, str, int]
+OwedKey = tuple[str, str, str, int, int]
 
 
 class Taking:
@@ -57,6 +59,7 @@ class Taking:
         self._statuses: OrderedDict[bytes, int] = OrderedDict()
         self._tallies: dict[TallyKey, list[int]] = defaultdict(lambda: [0] * len(TALLIED))
         self._members: dict[str, list[int]] = defaultdict(lambda: [0] * (len(COUNTED) + 3))
+        self._owed: dict[OwedKey, int] = defaultdict(int)
         self.erased = False
 
     def flush(self) -> None:
@@ -75,12 +78,18 @@ class Taking:
             f"INSERT INTO member VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET {plus}, {last}",  # noqa: S608
             [(member, *counts) for member, counts in self._members.items()],
         )
+        self._base.run_many(
+            "INSERT INTO owed VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+            " SET count = count + excluded.count",
+            [(*way, count) for way, count in self._owed.items()],
+        )
         self.forget()
 
     def forget(self) -> None:
         """Forget what a step was to write that was not completed."""
         self._tallies.clear()
         self._members.clear()
+        self._owed.clear()
 
     # --- statements ---------------------------------------------------------------------------------
 
@@ -140,22 +149,30 @@ class Taking:
         if notice_type == FEEDBACK:
             self._answer(originator, decision.statement, decision.decided_at)
         if act in NEEDS_NO_ANSWER:
-            self._base.run(
-                "UPDATE delivery SET feedback_due = NULL WHERE answered_at IS NULL AND originator = ?"
-                " AND statement IN (SELECT about FROM refers WHERE statement = ?)",
-                originator, decision.statement,
-            )  # fmt: skip
+            self._settle("feedback_due = NULL", "originator = ?", decision.statement, originator)
 
     def _answer(self, by: str, feedback: bytes, at: int) -> None:
-        got = "statement IN (SELECT about FROM refers WHERE statement = ?) AND member = ?"
         self._base.run(
-            f"INSERT OR IGNORE INTO answer SELECT statement, member, ?, ? FROM delivery WHERE {got}",  # noqa: S608 - as above
+            "INSERT OR IGNORE INTO answer SELECT statement, member, ?, ? FROM delivery"
+            " WHERE statement IN (SELECT about FROM refers WHERE statement = ?) AND member = ?",
             at, feedback, feedback, by,
         )  # fmt: skip
-        self._base.run(
-            f"UPDATE delivery SET answered_at = ? WHERE {got} AND answered_at IS NULL",  # noqa: S608
-            at, feedback, by,
-        )  # fmt: skip
+        self._settle("answered_at = ?", "member = ?", feedback, by, at)
+
+    def _settle(self, change: str, whose: str, statement: bytes, member: str, *values: int) -> None:
+        """Take deliveries to which a statement refers out of what is owed, whichever way that is written."""
+        which = (
+            f"WHERE statement IN (SELECT about FROM refers WHERE statement = ?) AND {whose}"  # noqa: S608 - as above
+            " AND answered_at IS NULL"
+        )
+        for grounds, originator, receiver, decided_at, due in self._base.rows(
+            "SELECT grounds, originator, member, decided_at, feedback_due FROM delivery"  # noqa: S608
+            f" {which} AND feedback_due IS NOT NULL AND live",
+            statement,
+            member,
+        ):
+            self._owed[grounds, originator, receiver, decided_at // DAY_MS, due // HOUR_MS] -= 1
+        self._base.run(f"UPDATE delivery SET {change} {which}", *values, statement, member)  # noqa: S608 - as above
 
     def _follow_stream(self, originator: str, region: int, stream: str, sequence: int) -> None:
         row = self._base.row(
@@ -225,6 +242,9 @@ class Taking:
             counts = self._tallies[name, originator, head.member, head.decided_at // DAY_MS]
             counts[0] += live
             counts[1] += live and due is not None
+        if live and due is not None:
+            key = (" ".join(f"{name}/{version}" for name, version in grounds), originator, head.member)
+            self._owed[*key, head.decided_at // DAY_MS, due // HOUR_MS] += 1
 
     def read(self, value: bytes) -> None:
         """Take a read.

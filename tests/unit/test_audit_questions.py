@@ -175,6 +175,13 @@ def test_what_agreements_bring_is_counted_by_direction(day: Day, index: AuditInd
     assert jp.asked == jp.sent - 1, "nothing is asked about a recall"
     late = {each.agreement: each.overdue for each in effects(index, day.now + 2 * HOUR)}
     assert late["vn-jp"] == jp.asked - 2, "one was answered, one was recalled"
+    # Hour by hour, and within the hour in which it becomes due.
+    (due,) = index.base.rows(
+        "SELECT feedback_due FROM delivery WHERE statement = ? AND member = 'jp'", day.statements["erased"]
+    )[0]
+    for now, overdue in ((due - 1, 0), (due, 1)):
+        (one,) = (each for each in effects(index, now, agreement="vn-jp") if each.member == "jp")
+        assert one.overdue == overdue
     assert [each.agreement for each in effects(index, day.now, agreement="vn-nl")] == ["vn-nl"]
     assert effects(index, day.now, until=NOW - 86_400_000) == ()
 
