@@ -18,7 +18,8 @@ from adapters.receiving.incoming import Received
 from adapters.sending.statement import Statement
 from adapters.stored import damaged, stored_record
 from broker.core.cose_receipt import inclusion_receipt
-from broker.core.errors import BadEvidence, BadProof, Unavailable, error_of
+from broker.core.error_codes import error_of
+from broker.core.errors import BadEvidence, BadProof, Unavailable
 from broker.core.merkle import HASH_BYTES
 from broker.core.model import Decision, Delivery, DeliveryHead, Envelope, Ground, Header
 from broker.core.note import LogKey

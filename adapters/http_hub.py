@@ -24,13 +24,13 @@ import msgspec
 
 from adapters.hub import plain
 from adapters.pinning import pinned_context
+from broker.core.error_codes import error_of
 from broker.core.errors import (
     BadProof,
     HalongError,
     NotCanonical,
     TooMany,
     Unavailable,
-    error_of,
 )
 from broker.core.limits import MOST_REQUEST_STATEMENTS
 from broker.core.model import Region
@@ -41,6 +41,7 @@ from broker.core.wire import (
     DirectoryFiles,
     DirectoryTaken,
     Feed,
+    HeadAnswer,
     Outcomes,
     Problem,
     Publication,
@@ -168,6 +169,12 @@ class HttpHub:
         await self._bytes(
             "POST", "/v1/receipts", msgspec.json.encode(Receipts(list(receipts))), limit=MOST_NOTE_BYTES
         )
+
+    async def head(self) -> HeadAnswer:
+        """Return the newest head of one's own inbox."""
+        answer = await self._ask("GET", f"/v1/head?seen={self._seen}", HeadAnswer)
+        self._see(answer.checkpoint)
+        return answer
 
     async def consistency(self, old: int, new: int) -> list[bytes]:
         """Return the path that shows that the tree of `new` leaves continues that of `old`.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from broker.core.model import Region
-from broker.core.wire import DirectoryFiles, Feed, Outcomes, StatementStatus, StreamPosition
+from broker.core.wire import DirectoryFiles, Feed, HeadAnswer, Outcomes, StatementStatus, StreamPosition
 
 PLAIN = re.compile(r"[A-Za-z0-9_.:/\[\] -]{1,128}")
 
@@ -45,6 +45,10 @@ class Hub(Protocol):
 
     async def feed(self, after: int, limit: int, wait: float) -> Feed:
         """Return what comes after a place; wait up to `wait` seconds for it."""
+        ...
+
+    async def head(self) -> HeadAnswer | None:
+        """Return the newest head of one's own inbox; None where nothing can be asked."""
         ...
 
     async def receipts(self, receipts: Sequence[bytes]) -> None:

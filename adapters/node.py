@@ -28,6 +28,7 @@ from adapters.hub import DirectoryHub, Hub
 from adapters.identity import Identity
 from adapters.metrics import surroundings
 from adapters.patience import Patience
+from adapters.receiving.heads import Heads
 from adapters.receiving.incoming import Incoming
 from adapters.receiving.opening import Opening
 from adapters.receiving.receipts import Receipts
@@ -105,6 +106,7 @@ class Node:
             Worker(equipment, channel, self.opening, (terms or {}).get(channel.name)) for channel in channels
         ]
         self.receipts = Receipts(equipment)
+        self.heads = Heads(equipment)
         self.following = Following(equipment)
         self.reminders = Reminders(equipment, remind_days)
         self.witnessing = None if witnessing is None else witnessing.made(equipment)
@@ -130,6 +132,7 @@ class Node:
             group.create_task(self.outbox.run(), name="outbox")
             group.create_task(self.runner.run(), name="runner")
             group.create_task(self.receipts.run(), name="receipts")
+            group.create_task(self.heads.run(), name="heads")
             group.create_task(self.following.run(), name="following")
             group.create_task(self.reminders.run(), name="reminders")
             if self.refresher is not None:

@@ -252,7 +252,7 @@ FORMAT = len(STEPS)
 TEXTS = frozenset({"held", "held_code", "held_field", "stick_conversation", "directory_version"})
 """Facts that are text; secrets, notes and positions of streams are bytes, all others are numbers."""
 
-BYTES = frozenset({"salt_key", "cosigned_note"})
+BYTES = frozenset({"salt_key", "cosigned_note", "head_chain"})
 
 
 def kind_of_fact(name: str) -> type:

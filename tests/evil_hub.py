@@ -21,6 +21,7 @@ from broker.core.model import (
     DeliveryHead,
     Disclosure,
     Envelope,
+    Head,
     Header,
     Receipt,
     Region,
@@ -29,6 +30,8 @@ from broker.core.model import (
 )
 from broker.core.note import LogSigner
 from broker.core.records import (
+    EMPTY_CHAIN,
+    chained,
     content_digest,
     decode,
     delivery_id,
@@ -42,6 +45,7 @@ from broker.core.wire import (
     Covering,
     Feed,
     FeedItem,
+    HeadAnswer,
     Inclusion,
     Outcome,
     Outcomes,
@@ -87,6 +91,8 @@ class EvilHub:
         self.decision: dict[str, Any] = {}
         self.status: dict[str, Any] = {}
         self.shares: tuple[DecisionShare, ...] | None = None
+        self.shown: tuple[bytes, int] | None = None
+        self.head_path: list[bytes] | None = None
 
     # --- what it can be told ----------------------------------------------------------------------
 
@@ -182,6 +188,35 @@ class EvilHub:
                 path = item.path or self.tree.inclusion_path(item.index)
                 shown.append(FeedItem(item.place, item.delivery, item.index, path))
         return Feed(shown[:limit], after + len(shown), 0, self.checkpoint_note(), self.coverings())
+
+    def says(self, count: int | None = None, chain: bytes | None = None, **changes: Any) -> None:
+        """Log a head of the member's inbox, and show it from now on: of the first `count` items, if told."""
+        own = [decode(Delivery, each.delivery).head for each in self.items[:count]]
+        told = EMPTY_CHAIN
+        for each in own:
+            told = chained(told, delivery_id(each))
+        head = Head(
+            **{
+                "salt": new_salt(),
+                "member": self.member,
+                "size": self.tree.size,
+                "deliveries": len(own),
+                "chain": told if chain is None else chain,
+                "at": self.world.clock.now(),
+                **changes,
+            }
+        )
+        self.shown = encode(head), self.log(leaf_entry(head))
+
+    async def head(self) -> HeadAnswer | None:
+        if self.shown is None:
+            return HeadAnswer(checkpoint=self.checkpoint_note())
+        data, index = self.shown
+        path = self.tree.inclusion_path(index) if self.head_path is None else self.head_path
+        return HeadAnswer(data, Inclusion(index, path), self.checkpoint_note())
+
+    async def consistency(self, old: int, new: int) -> list[bytes] | None:
+        return self.tree.consistency_path(old, new)
 
     async def publish(self, envelopes: Sequence[bytes]) -> Outcomes:
         results = []

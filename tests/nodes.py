@@ -37,7 +37,7 @@ from broker.core.catalogue import Catalogue
 from broker.core.directory import Directory
 from broker.core.errors import BadProof, Refused, Unavailable
 from broker.core.model import Region
-from broker.core.wire import Feed, Outcomes, StatementStatus, StreamPosition
+from broker.core.wire import Feed, HeadAnswer, Outcomes, StatementStatus, StreamPosition
 from tests.crash import CrashPoints
 from tests.world import NETWORK, SECONDS, World, WorldDirectory
 
@@ -78,6 +78,10 @@ class LocalHub:
         if path is None:
             raise BadProof("the log is smaller than it was", field="checkpoint")
         return path
+
+    async def head(self) -> HeadAnswer | None:
+        self._reach()
+        return self.world.heads.answer(self.member)
 
     async def receipts(self, receipts: Sequence[bytes]) -> None:
         self._reach()
@@ -145,6 +149,9 @@ class CrashingHub:
 
     async def feed(self, after: int, limit: int, wait: float) -> Feed:
         return await self._cut("feed", self._hub.feed(after, limit, wait))
+
+    async def head(self) -> HeadAnswer | None:
+        return await self._cut("head", self._hub.head())
 
     async def receipts(self, receipts: Sequence[bytes]) -> None:
         await self._cut("receipts", self._hub.receipts(receipts))

@@ -57,6 +57,7 @@ from broker.services.current import CurrentDirectory
 from broker.services.dispatcher import READER as DISPATCHER
 from broker.services.dispatcher import Dispatcher
 from broker.services.gateway import Gateway
+from broker.services.heads import Heads
 from broker.services.inbox import Inbox
 from broker.services.ledger import Ledger
 from broker.services.metrics import Metrics
@@ -264,6 +265,7 @@ class World:
             self._wrap("sequencer", self.log), self.log_signer, self.clock, self.metrics
         )
         self.ledger = Ledger(self._wrap("ledger", self.log), self.metrics)
+        self.heads = Heads(self._wrap("heads", self.log), self.ledger, self.directory, self.clock)
         self.inbox = Inbox(self._wrap("inbox", self.log), self.ledger, self.clock, self.metrics)
         self.cosignatures = Cosignatures(
             self._wrap("cosignatures", self.log), self.ledger, self.directory, self.clock, self.metrics

@@ -9,7 +9,7 @@ Source: docs/formats.md, "The hub's records" and "The log"; RFC 9162 section 2.1
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from broker.core.agreements import Context, Reference, Share, decide
@@ -19,12 +19,23 @@ from broker.core.directory import Directory
 from broker.core.errors import BadDelivery, BadProof, LaneGap, NotAgreed
 from broker.core.index import Index
 from broker.core.merkle import leaf_hash, verify_inclusion
-from broker.core.model import Decision, Delivery, DeliveryHead, Envelope, Header
+from broker.core.model import (
+    Act,
+    Decision,
+    Delivery,
+    DeliveryHead,
+    Envelope,
+    Handling,
+    Header,
+    Obligations,
+    Onward,
+)
 from broker.core.note import LogKey, TreeHead
 from broker.core.notice import Notice
 from broker.core.records import decode, delivery_id, record_id, statement_id
 from broker.core.wire import FeedItem, Inclusion, StatementStatus
 
+NOTHING_OWED = Obligations(None, None, Handling.H0, Onward.ALLOW, Onward.ALLOW, Onward.ALLOW)
 STATEMENT_LEAF = b"\x01"
 DECISION_LEAF = b"\x02"
 DELIVERY_LEAF = b"\x03"
@@ -233,7 +244,9 @@ def compare_decision(
 ) -> Confirmed:
     """Return how a proven decision compares with what the agreements say.
 
-    `index` is of the directory version that the decision names.
+    `index` is of the directory version that the decision names.  Where an agreement winds down, what a third
+    party said keeps a case open for whoever was given it; that we are not told, so it is not held against the
+    hub.
     """
     ours = index.shares(header, Context(at=decision.decided_at, references=references))
     theirs = {share.member: share for share in decision.shares}
@@ -241,14 +254,19 @@ def compare_decision(
     wider = []
     shares = {}
     for member in sorted(ours.keys() | theirs.keys()):
-        allowed = ours[member].slots if member in ours else None
+        agreed = ours.get(member)
         given = frozenset(theirs[member].slots) if member in theirs else None
-        if allowed is not None and (given is None or given < allowed):
+        if agreed is not None and (given is None or given < agreed.slots):
             narrower.append(member)
-        if given is not None and (allowed is None or not given <= allowed):
-            wider.append(member)
-        if given is not None and member in ours:
-            shares[member] = Share(given, theirs[member].grounds, ours[member].obligations)
+        if given is not None and (agreed is None or not given <= agreed.slots):
+            told = _as_open_cases(decision, header, member, index, references)
+            most = decide(header, member, index.directory, told)
+            if isinstance(most, Share) and given <= most.slots:
+                agreed = most
+            else:
+                wider.append(member)
+        if given is not None and agreed is not None:
+            shares[member] = Share(given, theirs[member].grounds, agreed.obligations)
     learned = Reference(
         statement=decision.statement,
         originator=header.originator,
@@ -258,3 +276,27 @@ def compare_decision(
         shares=shares,
     )
     return Confirmed(decision, learned, tuple(narrower), tuple(wider))
+
+
+def _as_open_cases(
+    decision: Decision, header: Header, member: str, index: Index, references: Mapping[bytes, Reference]
+) -> Context:
+    """Return what we know, and that the member was given whatever we cannot know that it was not."""
+    at = decision.decided_at
+    ended = tuple(
+        each.ground
+        for each in index.directory.agreements
+        if {header.originator, member} <= each.parties
+        and each.terminated_at is not None
+        and each.terminated_at <= at
+    )
+    told = dict(references)
+    if ended:
+        given = {member: Share(frozenset(), ended, NOTHING_OWED)}
+        for statement in header.references:
+            known = references.get(statement)
+            if known is None:
+                told[statement] = Reference(statement, "", header.notice_type, Act.ORIGINAL, 0, given)
+            elif known.originator not in (header.originator, member):
+                told[statement] = replace(known, shares={**known.shares, **given})
+    return Context(at, told)

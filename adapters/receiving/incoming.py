@@ -77,6 +77,15 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """A delivery that was taken, its place in the feed, and its leaf."""
+
+    id: bytes
+    place: int
+    leaf: int
+
+
+@dataclass(frozen=True, slots=True)
 class Owed:
     """A receipt that is not signed yet."""
 
@@ -109,6 +118,15 @@ class Incoming:
     def knows(self, delivery: bytes) -> bool:
         """Say whether the delivery is done with already."""
         return self._store.row("SELECT 1 FROM deliveries WHERE id = ?", delivery) is not None
+
+    def taken_since(self, place: int) -> list[Standing]:
+        """Return where the deliveries after a place stand in the log, in the order in which they came."""
+        return [
+            Standing(*row)
+            for row in self._store.rows(
+                "SELECT id, place, leaf FROM deliveries WHERE place > ? ORDER BY place", place
+            )
+        ]
 
     def record(self, taken: Sequence[Taken], place: int, at: int) -> None:
         """Record deliveries, their lanes, what is owed to channels and hub, and the place, in one step."""

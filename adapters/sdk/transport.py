@@ -16,7 +16,8 @@ import aiohttp
 import msgspec
 
 from adapters.api.shapes import Problem
-from broker.core.errors import BadConfiguration, HalongError, Unavailable, error_of
+from broker.core.error_codes import error_of
+from broker.core.errors import BadConfiguration, HalongError, Unavailable
 
 T = TypeVar("T")
 

@@ -11,7 +11,8 @@ import msgspec
 from adapters.api import shapes
 from adapters.notices import CLASSES
 from adapters.typed import TypedNotice
-from broker.core.errors import HalongError, Refused, Unavailable, error_of
+from broker.core.error_codes import error_of
+from broker.core.errors import HalongError, Refused, Unavailable
 
 STAGES = tuple(each for each in get_args(shapes.Stage) if each != "refused")
 FINAL = STAGES[-1]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from adapters.sending.draft import Draft
 from adapters.stored import stored
-from broker.core.errors import error_of
+from broker.core.error_codes import error_of
 from broker.core.model import Region
 
 RENUMBER = frozenset({"equivocation", "stale", "out-of-order", "not-attempted"})

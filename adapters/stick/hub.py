@@ -15,7 +15,8 @@ import msgspec
 from adapters.stick.file import Content, Fed, Listed, Settled, Stood, Taken, Told
 from adapters.store import Store
 from adapters.stored import stored
-from broker.core.errors import BadStick, Refused, Unavailable, error_of
+from broker.core.error_codes import error_of
+from broker.core.errors import BadStick, Refused, Unavailable
 from broker.core.model import Envelope, Region
 from broker.core.records import decode, statement_id
 from broker.core.wire import DirectoryFiles, Feed, Outcome, Outcomes, StatementStatus, StreamPosition
@@ -134,6 +135,9 @@ class StickHub:
 
     async def consistency(self, old: int, new: int) -> None:
         """Tell nothing: a stick carries the trees that the hub showed to whoever wrote it."""
+
+    async def head(self) -> None:
+        """Tell nothing: a stick carries what was in the inbox when it was written."""
 
     async def receipts(self, receipts: Sequence[bytes]) -> None:
         """Return if the hub has them all."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from broker.audit.building import AuditIndex
 from broker.audit.finding import find
 from broker.audit.sharing import ALL
-from broker.core.errors import error_of
+from broker.core.error_codes import error_of
 from broker.core.model import Readable, Region, Station
 
 

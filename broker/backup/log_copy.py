@@ -22,6 +22,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+import msgspec
+
 from broker.backup.archive import LogCopy, PartitionCopy
 from broker.core.errors import BadConfiguration, NotCanonical
 from broker.core.merkle import Tree, leaf_hash
@@ -35,6 +37,7 @@ from broker.log.topics import (
     DECISIONS,
     DIRECTORY,
     DISPATCH_STATE,
+    ERASED,
     ERASURES,
     HEADS,
     READS,
@@ -44,8 +47,11 @@ from broker.log.topics import (
 )
 from broker.progress import Tell
 from broker.services.dispatch_state import LaneKey, state_of, statement_of
+from broker.services.erased import read_remains
+from broker.services.following import Tail, read_places
 
 INBOX: Final = "inbox."
+NOTICES: Final = "notices."
 READ_AT_ONCE: Final = 4096
 CHUNK_BYTES: Final = 4 << 20
 PREFIX: Final = "log/"
@@ -73,6 +79,41 @@ class _Seen:
     last: Checkpoint | None = None
 
 
+class RemainsByPlace:
+    """What is left of erased records, by where they stood: there it goes into the copy, so each leaf has one.
+
+    Args:
+        log: Whose records.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._tail = Tail(log, Partition(ERASED))
+        self._places: dict[Partition, dict[int, int]] = {}
+
+    async def fill(self, partition: Partition, start: int, found: Sequence[Stored], end: int) -> list[Stored]:
+        """Return the records, with what is left of those that stood between them: `start` to before `end`."""
+        there = {each.offset for each in found}
+        if len(there) == end - start:
+            return list(found)
+        # Who erases takes a record away in the step that says what is left: whoever sees the gap finds it.
+        ended = (await self._log.ends([ERASED])).get(self._tail.partition, 0)
+        async for some in self._tail.more(ended):
+            for stored in some:
+                remains = read_remains(stored.value)
+                self._places.setdefault(remains.place, {}).setdefault(remains.offset, stored.offset)
+        known = self._places.get(partition, {})
+        gone = {
+            offset: known[offset] for offset in range(start, end) if offset not in there and offset in known
+        }
+        values = await read_places(self._log, [(self._tail.partition, place) for place in gone.values()])
+        filled = list(found)
+        for offset, place in gone.items():
+            remains = read_remains(values[self._tail.partition, place])
+            filled.append(Stored(partition, offset, remains.name, remains.value))
+        return sorted(filled, key=lambda each: each.offset)
+
+
 async def copy_out(log: Log, engine: str, add: Add, tell: Tell) -> LogCopy:
     """Hand every record of the log to `add`, in parts, and return what was copied.
 
@@ -86,7 +127,7 @@ async def copy_out(log: Log, engine: str, add: Add, tell: Tell) -> LogCopy:
         [AUDIT_COSIGNATURES],
         [AUDIT_CHECKPOINTS],
         [AUDIT_LEAVES],
-        [REFUSALS, RECEIPTS, READS, ERASURES, HEADS],
+        [REFUSALS, RECEIPTS, READS, ERASURES, ERASED, HEADS],
         [DECISIONS],
         ["notices.*", "inbox.*", DISPATCH_STATE, DIRECTORY],
     ):
@@ -117,7 +158,7 @@ async def copy_out(log: Log, engine: str, add: Add, tell: Tell) -> LogCopy:
 
 def _order(partition: Partition) -> tuple[int, Partition]:
     """Decisions first, which say what else is kept; state after the inboxes; leaves and checkpoints last."""
-    topics = (DECISIONS, DISPATCH_STATE, AUDIT_LEAVES, AUDIT_CHECKPOINTS)
+    topics = (DECISIONS, ERASED, DISPATCH_STATE, AUDIT_LEAVES, AUDIT_CHECKPOINTS)
     rank = {topic: number for number, topic in enumerate(topics, start=1)}
     rank[DECISIONS] = -1
     return rank.get(partition.topic, 0), partition
@@ -128,7 +169,8 @@ async def _kept(log: Log, partition: Partition, end: int, seen: _Seen) -> AsyncI
     if partition.topic == DISPATCH_STATE:
         yield await _state(log, partition, end, seen)
         return
-    async for found in _records(log, partition, end):
+    erasable = partition.topic.startswith((INBOX, NOTICES))
+    async for found in _whole(log, partition, end) if erasable else _records(log, partition, end):
         if partition.topic == DECISIONS:
             for stored in found:
                 decision = unframe(Decision, stored.value)
@@ -143,6 +185,17 @@ async def _kept(log: Log, partition: Partition, end: int, seen: _Seen) -> AsyncI
         elif partition.topic == AUDIT_CHECKPOINTS and found:
             seen.last = unframe(Checkpoint, found[-1].value)
         yield found
+
+
+async def _whole(log: Log, partition: Partition, end: int) -> AsyncIterator[Sequence[Stored]]:
+    """Yield the records of a partition of contents, with what is left of erased ones in their places."""
+    remains, start = RemainsByPlace(log), 0
+    async for found in _records(log, partition, end):
+        if found:
+            yield await remains.fill(partition, start, found, found[-1].offset + 1)
+            start = found[-1].offset + 1
+    if start < end:
+        yield await remains.fill(partition, start, (), end)
 
 
 async def _state(log: Log, partition: Partition, end: int, seen: _Seen) -> list[Stored]:
@@ -294,6 +347,10 @@ def _moved_record(stored: Stored, moved: _Moved, followed: dict[Partition, int])
         partition = Partition(leaf.topic, leaf.partition)
         followed[partition] = leaf.offset + 1
         value = frame(replace(leaf, offset=moved.offset(partition, leaf.offset)))
+    elif stored.partition.topic == ERASED:
+        remains = read_remains(value)
+        offset = moved.offset(remains.place, remains.offset)
+        value = msgspec.structs.replace(remains, offset=offset).record().value
     elif stored.partition.topic == AUDIT_CHECKPOINTS:
         checkpoint = unframe(Checkpoint, value)
         positions = tuple(_position(each, moved) for each in checkpoint.positions)

@@ -18,13 +18,14 @@ from broker.core.errors import BadConfiguration
 from broker.files import write_whole
 from broker.log import open_log
 from broker.progress import Tell
+from broker.services.orders import FOLDER as ORDERS
 
 _LOG_SETTING = re.compile(r'^(\s*log\s*=\s*)"[^"\n]*"', re.MULTILINE)
 
 
 def contents(config: HubConfig) -> Contents:
     """Return what of a hub's folder a backup takes, besides the log."""
-    more = [HUB_FILE, str(config.directory), str(config.archive), "tls", "welcomes"]
+    more = [HUB_FILE, str(config.directory), str(config.archive), "tls", "welcomes", ORDERS]
     return contents_of(config, config.root, more)
 
 

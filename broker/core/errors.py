@@ -256,6 +256,24 @@ class LaneGap(Refused):
     code = "lane-gap"
 
 
+class BadHead(Refused):
+    """A head of our inbox that is another's, dated forward, or denies what was said or delivered."""
+
+    code = "bad-head"
+
+
+class MissingDelivery(Refused):
+    """The hub has put more into our inbox, by its own head, than it has handed out."""
+
+    code = "missing-delivery"
+
+
+class HeadOverdue(Refused):
+    """No head of our inbox of late: the hub may be hiding what it cut."""
+
+    code = "head-overdue"
+
+
 class NotAgreed(Refused):
     """No agreement named in the delivery allows what the delivery shows."""
 
@@ -375,18 +393,3 @@ class BadEvidence(Refused):
     """The file is no bundle of evidence in its one form, or holds what does not belong together."""
 
     code = "bad-evidence"
-
-
-# --- the way back from a code -----------------------------------------------------------------------
-
-
-def error_of(code: str) -> type[HalongError] | None:
-    """Return the error that has this code, or None."""
-    waiting: list[type[HalongError]] = [HalongError]
-    while waiting:
-        error = waiting.pop()
-        # A subclass that names no code of its own has that of the class above it, which stands for it.
-        if error.__dict__.get("code") == code and code:
-            return error
-        waiting += error.__subclasses__()
-    return None

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+from broker.backup.log_copy import copy_in, copy_out
 from broker.commands.recount import Recount, recount
 from broker.core.model import Delivery, Envelope, Erasure, ErasureGround, Header
 from broker.core.note import LogKey
 from broker.core.records import decode, unframe
-from broker.log import Partition
+from broker.log import Partition, open_log
 from broker.log.topics import ERASURES
 from broker.services.erasure import Eraser
+from broker.services.inbox import Inbox
+from broker.services.ledger import Ledger
+from broker.services.metrics import Metrics
 from broker.services.orders import Orders
 from tests.nodes import TestNode
 from tests.recount import records
@@ -195,3 +200,27 @@ async def test_a_statement_is_left_with_its_header_and_its_signature(tmp_path: P
         assert (envelope.header, envelope.signature) == (whole.header, whole.signature)
         assert decode(Header, envelope.header) == sent.header
         assert envelope.disclosures == ()
+
+
+async def test_a_log_with_erased_places_comes_back_from_a_backup_and_shows_the_same(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp")
+        sent = [await world.publish("vn", sighting(place=f"{CANARY} {n}")) for n in range(4)]
+        for each in (sent[1], sent[3]):
+            order(world, tmp_path, each.statement)
+        await erased(world, tmp_path)
+        await world.settle()
+        before = (await world.inbox.feed("jp", 0, 10, 0)).items
+        parts: list[tuple[str, bytes]] = []
+        about = await copy_out(world.log, "sqlite", lambda *part: parts.append(part), lambda *_: None)
+    (tmp_path / "other").mkdir()
+    async with open_log(f"sqlite://{tmp_path}/other/log.db") as log:
+        await copy_in(log, about, parts, lambda *_: None)
+        assert (await recount(log, LogKey.parse(world.log_signer.vkey))).verified
+        ledger = Ledger(log, Metrics())
+        following = asyncio.ensure_future(ledger.run())
+        await ledger.caught_up.wait()
+        feed = await Inbox(log, ledger, world.clock, Metrics()).feed("jp", 0, 10, 0)
+        following.cancel()
+    assert [each.index for each in feed.items] == [each.index for each in before]
+    assert [each.delivery for each in feed.items] == [each.delivery for each in before]

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from adapters.http_hub import MOST_RETRY_AFTER_SECONDS, HttpHub, WrongHub, pinned_context
-from broker.core.errors import BadConfiguration, NotMember, NotYours, TooMany, Unavailable, error_of
+from broker.core.error_codes import error_of
+from broker.core.errors import BadConfiguration, NotMember, NotYours, TooMany, Unavailable
 from broker.core.keys import Algorithm, PrivateKey, spki_digest
 from broker.core.model import Region
 from tests.served import HOST, Served
