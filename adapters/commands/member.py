@@ -43,9 +43,9 @@ def member(context: click.Context, folder: Path, passphrase_fd: int | None) -> N
     """
     if context.invoked_subcommand is not None:
         return
-    from broker.local_token import TOKEN_FILE
     from adapters.configuration import load_node_config
     from adapters.node import run_node
+    from broker.local_token import TOKEN_FILE
     from broker.running import READY, run_until_stopped, tell_manager
     from broker.telemetry import configure
 
