@@ -49,11 +49,12 @@ async def last_of(log: Log, partition: Partition, end: int) -> Stored | None:
     Raises:
         LogUnavailable: The log did not answer.
     """
-    back = 1
+    back, start = 1, end
     found: Sequence[Stored] = []
     # The last offsets may hold no record, so look further and further back.
-    while not found and back < 2 * end:
-        found = await log.read(partition, max(0, end - back), back)
+    while not found and start > 0:
+        start = max(0, end - back)
+        found = await log.read(partition, start, back)
         back *= 8
     return found[-1] if found else None
 
