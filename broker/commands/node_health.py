@@ -11,6 +11,7 @@ from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
 from adapters.http_hub import HttpHub, pinned_context
 from adapters.node import directory_source
 from adapters.status import ChannelState, Snapshot, snapshot
+from adapters.stick.offline import GRACE_MS, Late
 from adapters.store import Store
 from broker.clock import SystemClock
 from broker.commands.checklist import (
@@ -29,7 +30,14 @@ from broker.commands.checklist import (
     warning,
 )
 from broker.core.directory import Use
-from broker.core.errors import BadConfiguration, HalongError, NotMember, TooMany, Unavailable
+from broker.core.errors import (
+    BadConfiguration,
+    DirectoryExpired,
+    HalongError,
+    NotMember,
+    TooMany,
+    Unavailable,
+)
 from broker.core.note import LogKey
 from broker.directory.signed import SignedDirectory
 from broker.keyring import KeyPlace, open_signer
@@ -70,20 +78,22 @@ def check_node(folder: Path, *, offline: bool) -> list[Check]:
             "ask the hub for a fresh welcome, then: halong member join WELCOME",
         )
     )
-    checks.append(_directory(config, now, ask))
+    checks.append(_directory(config, now, ask, offline=offline))
     if not offline:
         checks += asyncio.run(_hub(config))
     return checks + _store(config, now)
 
 
-def _directory(config: NodeConfig, now: int, ask: Ask) -> Check:
+def _directory(config: NodeConfig, now: int, ask: Ask, *, offline: bool) -> Check:
     mend = "ask the hub for a fresh welcome, then: halong member join WELCOME"
-    source = directory_source(config)
+    source = directory_source(config, SystemClock())
     if isinstance(source, SignedDirectory):
         mend = "see `hub` below; the node refreshes its copy by itself, and tells by alarm what it refuses"
     try:
         directory = source.load()
         mine = open_signer(config.keys.sign, config.root, ask).public.id
+    except DirectoryExpired as error:
+        return _expired(config, str(error), mend) if offline else bad("directory", str(error), mend)
     except HalongError as error:
         return bad("directory", str(error), mend)
     member = directory.members.get(config.member)
@@ -108,6 +118,16 @@ def _directory(config: NodeConfig, now: int, ask: Ask) -> Check:
         )
     found = f"{len(directory.members)} members; acceded to {', '.join(bound)}"
     return good("directory", found + counts_for(source, now))
+
+
+def _expired(config: NodeConfig, wrong: str, mend: str) -> Check:
+    """Judge a directory that came by stick: it counts for longer than one that a hub shows every minute."""
+    try:
+        directory_source(config, Late(SystemClock())).load()
+    except HalongError as error:
+        return bad("directory", str(error), "bring a fresh stick from the hub: docs/offline.md")
+    days = GRACE_MS // DAY
+    return warning("directory", f"{wrong}; a node without network goes on for {days} days after it", mend)
 
 
 async def _hub(config: NodeConfig) -> list[Check]:

@@ -142,6 +142,16 @@ def test_a_key_for_notices_that_ends_soon_is_named(doctor: Doctor, tmp_path: Pat
     assert "4 days" in line["found"]
 
 
+@pytest.mark.parametrize(("days", "mark"), [(0, "good"), (2, "warning"), (32, "bad")])
+def test_a_directory_that_came_by_stick_counts_for_longer(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, days: int, mark: str
+) -> None:
+    later = SimpleNamespace(now=lambda: SystemClock().now() + days * DAY)
+    monkeypatch.setattr("broker.commands.node_health.SystemClock", lambda: later)
+
+    assert doctor("vn")["directory"]["mark"] == mark
+
+
 def test_a_store_that_others_may_read_is_broken(doctor: Doctor, tmp_path: Path) -> None:
     path = load_node_config(tmp_path / "vn").store_path
     Store.open(path).close()
