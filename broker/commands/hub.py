@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from broker.clock import SystemClock
+from broker.commands.hub_erase import erase
 from broker.commands.hub_taking import take
 from broker.core.errors import BadConfiguration
 from broker.passphrases import asker, passphrase_option
@@ -256,3 +257,4 @@ def agree(agreement: Path, folder: Path, parties: tuple[str, ...], yes: bool, as
 
 
 hub.add_command(take)
+hub.add_command(erase)

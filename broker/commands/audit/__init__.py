@@ -11,6 +11,7 @@ from broker.commands.audit.check import check
 from broker.commands.audit.conduct import gaps_command, read_command, refused_command
 from broker.commands.audit.count import count
 from broker.commands.audit.doubt import doubt
+from broker.commands.audit.due import due
 from broker.commands.audit.evidence import evidence, redact
 from broker.commands.audit.files import export, rebuild_tiles
 from broker.commands.audit.network import effect_command, index_command, members_command
@@ -39,5 +40,5 @@ QUESTIONS = (
     index_command,
 )
 
-for each in (*QUESTIONS, count, doubt, check, rebuild_tiles, export, evidence, redact):
+for each in (*QUESTIONS, count, doubt, due, check, rebuild_tiles, export, evidence, redact):
     audit.add_command(each)
