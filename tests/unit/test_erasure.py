@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 from broker.backup.log_copy import copy_in, copy_out
@@ -17,6 +18,7 @@ from broker.services.inbox import Inbox
 from broker.services.ledger import Ledger
 from broker.services.metrics import Metrics
 from broker.services.orders import Orders
+from tests.crash import Crash, CrashingLog, CrashPoints
 from tests.nodes import TestNode
 from tests.recount import records
 from tests.world import DAY, NETWORK, NOW, World, sighting
@@ -46,6 +48,11 @@ async def erased(world: World, folder: Path) -> list[Erasure]:
 async def counted(world: World) -> Recount:
     await world.settle()
     return await recount(world.log, LogKey.parse(world.log_signer.vkey))
+
+
+def make_folder(path: Path) -> Path:
+    path.mkdir()
+    return path
 
 
 def files_with(folder: Path, text: str = CANARY) -> list[str]:
@@ -224,3 +231,30 @@ async def test_a_log_with_erased_places_comes_back_from_a_backup_and_shows_the_s
         following.cancel()
     assert [each.index for each in feed.items] == [each.index for each in before]
     assert [each.delivery for each in feed.items] == [each.delivery for each in before]
+
+
+async def test_a_crash_at_any_call_of_the_log_leaves_nothing_half_erased(tmp_path: Path) -> None:
+    async def live(name: str, points: CrashPoints) -> None:
+        folder = make_folder(tmp_path / name)
+        async with World(folder, "vn", "jp") as world:
+            world.agree("vn", "jp")
+            sent = [await world.publish("vn", sighting(place=CANARY)) for _ in range(2)]
+            order(world, folder, sent[0].statement)
+            await world.settle()
+            crashing = CrashingLog(world.log, points)
+            orders = Orders(folder, NETWORK)
+            with suppress(Crash):
+                await Eraser(crashing, world.ledger, orders, world.clock, world.metrics).step()
+            assert len(await erased(world, folder)) == 1
+            order(world, folder, sent[1].statement)
+            assert len(await erased(world, folder)) == 2
+            assert files_with(folder) == []
+            assert (await counted(world)).verified
+
+    quiet = CrashPoints()
+    await live("quiet", quiet)
+    assert "before erase" in quiet.passed
+    # Reads change nothing: only around what is written can something be half done.
+    writes = [n for n, name in enumerate(quiet.passed, 1) if "erase" in name or "scrub" in name]
+    for point in writes:
+        await live(str(point), CrashPoints(point))
