@@ -70,8 +70,10 @@ def hub(day: Day, at: Terminal, tmp_path: Path) -> Terminal:
 
 
 def asked(folder: Path) -> list[Read]:
+    log_url = f"sqlite://{folder.absolute()}/log.db"
+
     async def reads() -> list[Read]:
-        async with open_log(f"sqlite://{folder.absolute()}/log.db", read_only=True) as log:
+        async with open_log(log_url, read_only=True) as log:
             found = await log.read(Partition(READS), 0, 1024)
             return [unframe(Read, each.value) for each in found]
 
@@ -141,8 +143,10 @@ def test_whoever_dies_before_it_is_written_is_told_nothing(
 def held(function: Callable[[], Any]) -> Any:
     """Do something while another process has the log, as a hub that does not answer."""
 
+    log_url = f"sqlite://{Path('hub').absolute()}/log.db"
+
     async def hold() -> Any:
-        async with open_log(f"sqlite://{Path('hub').absolute()}/log.db"):
+        async with open_log(log_url):
             return await asyncio.to_thread(function)
 
     return asyncio.run(hold())
