@@ -99,7 +99,6 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     network: str
     region: str | None = None
     directory: Path = Path("directory")
-    archive: Path = Path("directory-versions")
     store: Path = Path("node.db")
     hub: HubAddress | None = None
     keys: NodeKeys = field(default_factory=NodeKeys)

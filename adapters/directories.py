@@ -191,7 +191,7 @@ class Directories:
                 if not self._is_of_our_log(directory):
                     raise BadConfiguration(  # noqa: TRY301 (as if the source had refused it)
                         "the directory is of another network, or names another log key than the pinned one",
-                        field="directory/network.toml",
+                        field="directory",
                     )
                 self._newest = self._keep(directory)
                 log_line.info(

@@ -26,12 +26,10 @@ from broker.core.note import LogKey
 from broker.core.records import decode, encode
 from broker.core.tlog_proof import TlogProof, write_proof
 from broker.core.wire import StatementStatus
-from broker.directory.history import read_history
 from broker.directory.layout import Layout
 from broker.directory.roles import ROOT, SNAPSHOT
-from broker.directory.sources import is_signed
 from broker.evidence.case import Case, Logged, Manifest
-from broker.evidence.needed import number_of, plain_files, signed_files
+from broker.evidence.needed import number_of, signed_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +153,6 @@ def _note(node: NodeFolder, size: int) -> bytes:
 
 def _files(config: NodeConfig, version: bytes, grounds: Collection[Ground]) -> dict[str, bytes]:
     path = config.path(config.directory)
-    if is_signed(path):
-        layout = Layout(path)
-        number = number_of(layout, layout.numbers(SNAPSHOT), version)
-        return signed_files(layout, layout.numbers(ROOT)[0], [number], grounds)
-    history = read_history(config.path(config.archive))
-    archived = {f"versions/{name}.json": text.encode() for name, text in history.snapshots.items()}
-    archived |= {f"files/{digest}": text.encode() for digest, text in history.files.items()}
-    return plain_files(archived, [version], grounds)
+    layout = Layout(path)
+    number = number_of(layout, layout.numbers(SNAPSHOT), version)
+    return signed_files(layout, layout.numbers(ROOT)[0], [number], grounds)

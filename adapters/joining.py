@@ -1,4 +1,4 @@
-"""How a member's folder comes to be on a signed directory: from an invitation, and completed by a welcome.
+"""How a member's folder comes to be: from an invitation, and completed by a welcome.
 
 Decides which keys a member makes and what it pins: the root in the invitation, whose fingerprint two people
 have compared, and its own keys for the directory.  Private keys are made here and stay here; the spare key is
@@ -36,7 +36,7 @@ from broker.directory.layout import Layout
 from broker.directory.loading import load_newest
 from broker.directory.roles import ROOT, metadata_name
 from broker.directory.roots import MOST_ROOTS
-from broker.directory.sources import is_signed, trusted_root
+from broker.directory.sources import trusted_root
 from broker.directory.versions import Newest, Version
 from broker.files import make_private_folder, write_key, write_whole
 from broker.keyring import KeyPlace, make_signer
@@ -203,8 +203,7 @@ def check_welcome(config: NodeConfig, data: bytes) -> tuple[Welcome, Newest]:
     # 2. Its directory follows from the root that is trusted, and is of the same network.
     path = config.path(config.directory)
     files = as_bytes(welcome.files)
-    root = trusted_root(path) if is_signed(path) else newest_root(files)
-    newest = load_newest(files, root, reader=config.member)
+    newest = load_newest(files, trusted_root(path), reader=config.member)
     if newest.version.terms.network != welcome.network:
         raise BadConfiguration("the directory is another network's", field="network")
     # 3. Once pinned, the log's key cannot be changed by a file: that is what it is pinned against.
@@ -222,8 +221,6 @@ def install(config: NodeConfig, welcome: Welcome, newest: Newest, clock: Clock) 
         UnfitDirectory: The directory is not true to this member; nothing was installed.
     """
     path, files = config.path(config.directory), as_bytes(welcome.files)
-    if not is_signed(path):
-        Layout(path).add({metadata_name(ROOT, newest.version.terms.number): newest_root(files)})
     Copy(path, config.member, clock).take(files)
     file = transport_file(config, read_certificate(welcome.certificate.encode()).key)
     if file is not None:

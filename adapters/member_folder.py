@@ -1,14 +1,13 @@
-"""The folder of a member's node: how it is made, how it joins, and how commands look into it.
+"""The folder of a member's node: its settings, and how commands look into it.
 
-Keys are made here and stay here.  The commands that people type are `init`, `member`, `publish`, `feed`,
+How it is made and joins is `joining`'s.  The commands that people type are `member`, `publish`, `feed`,
 `doctor`; the demo and tests use the same functions.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +16,9 @@ from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
 from adapters.receiving.incoming import Incoming
 from adapters.sending.outgoing import Outgoing
 from adapters.store import Store
-from broker.core.directory import Member, MemberClass, MemberKey, TransportKey, Use
-from broker.core.errors import BadConfiguration
-from broker.core.keys import Algorithm, PrivateKey
+from broker.core.directory import MemberClass
 from broker.core.model import Region
-from broker.directory.certificates import key_digest, make_request
-from broker.directory.history import write_history
-from broker.directory.joining import Welcome, read_welcome, write_request
-from broker.files import make_private_folder, write_key, write_whole
+from broker.files import write_whole
 from broker.keyring import KeyPlace
 
 REQUEST_FILE = "join-request.json"
@@ -37,7 +31,6 @@ member = "{member}"
 network = "{network}"
 region = "{region}"              # what notices lead in that name no region
 directory = "directory"          # this node's own copy: what it does not allow is refused, whoever sends it
-archive = "directory-versions"
 store = "node.db"                # what is queued, signed and received; back it up with the keys
 
 [keys]                           # made here; nobody else ever needs them
@@ -83,7 +76,7 @@ _HUB_PART = re.compile(r"\n*^\[hub\].*\n(?:(?!\[).*\n?)*", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class MemberPlan:
-    """What `halong init member` was told."""
+    """What `halong member join` was told."""
 
     id: str
     name: str
@@ -92,32 +85,6 @@ class MemberPlan:
     network: str
     health_port: int
     api_port: int | None = None
-
-
-def make_member(folder: Path, plan: MemberPlan, now: int) -> bytes:
-    """Make a member's folder with fresh keys, and return its request to join (also written there).
-
-    Raises:
-        BadConfiguration: There is a member already; nothing was changed.
-    """
-    if (folder / MEMBER_FILE).exists() or (folder / "keys").exists():
-        raise BadConfiguration("there is a member here already", field=str(folder))
-    sign, tls = PrivateKey.generate(Algorithm.ED25519), PrivateKey.generate(Algorithm.ESP256)
-    member = Member(
-        id=plan.id,
-        name=plan.name,
-        member_class=plan.member_class,
-        regions=tuple(plan.regions),
-        keys=(MemberKey(sign.public.id, Use.SIGN, sign.public, now),),
-        transport_keys=(TransportKey(key_digest(tls.to_pem()), now),),
-    )
-    request = write_request(plan.network, member, make_request(plan.network, plan.id, tls.to_pem()), sign)
-    make_private_folder(folder / "keys")
-    write_key(folder / "keys/sign.pem", sign.to_pem())
-    write_key(folder / "keys/tls.pem", tls.to_pem())
-    write_whole(folder / REQUEST_FILE, request)
-    write_member_config(folder, plan)
-    return request
 
 
 def write_member_config(
@@ -139,46 +106,6 @@ def write_member_config(
         api_part=NO_API_PART if plan.api_port is None else API_PART.format(port=plan.api_port),
     )
     write_whole(folder / MEMBER_FILE, text)
-
-
-def check_welcome(config: NodeConfig, data: bytes) -> Welcome:
-    """Return a welcome that this node may take.
-
-    Raises:
-        BadConfiguration: It is not for this member, or pins something else than before.
-    """
-    welcome = read_welcome(data, config.member, key_digest(config.path(config.keys.tls).read_bytes()))
-    # 1. It is of the network that was asked.
-    if welcome.network != config.network:
-        raise BadConfiguration("the welcome is to another network", field="network")
-    # 2. Once pinned, the log's key cannot be changed by a file: that is what it is pinned against.
-    if config.hub is not None and config.hub.log_key != welcome.log_key:
-        raise BadConfiguration(
-            "the welcome names another log key than the pinned one", field=f"{MEMBER_FILE}: hub.log_key"
-        )
-    return welcome
-
-
-def install(config: NodeConfig, welcome: Welcome) -> None:
-    """Install a welcome that was checked: certificate, what is pinned, and the directory of the day."""
-    write_whole(config.path(config.keys.certificate), welcome.certificate)
-    write_whole(config.root / "tls/authority.pem", welcome.authority)
-    # The past first: a node that runs may meet a decision under it at any moment.
-    write_history(config.path(config.archive), welcome.history)
-    _replace_folder(config.path(config.directory), welcome.directory)
-    write_hub_part(config.root, welcome.url, welcome.pin, welcome.log_key)
-
-
-def _replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    fresh, old = folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    for name, data in files.items():
-        write_whole(fresh / name, data)
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_hub_part(folder: Path, url: str, pin: str, log_key: str) -> None:

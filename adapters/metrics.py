@@ -84,7 +84,7 @@ def _families(now: Snapshot, at: int) -> Iterator[GaugeMetricFamily]:
     yield _one("feedback_overdue", "Of these, the ones that are overdue", overdue)
     versions = {} if now.directory_version is None else {now.directory_version[:12]: 1}
     yield _by("directory_info", "The version of the signed directory that is here", "version", versions)
-    ends = "Until when the directory counts; 0 where it is a plain folder"
+    ends = "Until when the directory counts; 0 before there was one"
     yield _one("directory_expiry_timestamp_seconds", ends, (now.directory_expires_at or 0) / 1000)
     for name, about, since, otherwise in (
         (

@@ -43,7 +43,6 @@ from broker.core.catalogue import Catalogue
 from broker.core.errors import KeyUnavailable, Refused, Unavailable
 from broker.core.model import Region
 from broker.core.note import LogKey
-from broker.directory.folder import FolderDirectory
 from broker.directory.signed import SignedDirectory
 from broker.directory.sources import source_in
 from broker.keyring import open_signer
@@ -71,7 +70,7 @@ class Node:
         patience: How long to wait after what.
         terms: What channels are allowed, by their names.
         remind_days: How long before feedback is due the node reminds of it.
-        refresher: Keeps the source up to date, if it is a copy of the hub's signed directory.
+        refresher: Keeps the source up to date, if it is a copy of the hub's.
         witnessing: What the node does about the hub's log, besides taking deliveries under it.
     """
 
@@ -115,7 +114,7 @@ class Node:
         """Look at the directory before anything runs.
 
         Raises:
-            BadConfiguration: It is a plain folder, and cannot be used.
+            BadConfiguration: No refresher brings a better one, and it cannot be used.
         """
         if self.refresher is None:
             # What is wrong with it is found now, not when the first notice comes.
@@ -173,9 +172,7 @@ async def run_node(
     with Store.open(config.store_path, sole=True) as store:
         async with HttpHub(address.url, context, seen=Incoming(store).largest_seen()) as hub:
             source = directory_source(config, clock)
-            refresher = (
-                refresher_of(config, hub, store, clock) if isinstance(source, SignedDirectory) else None
-            )
+            refresher = refresher_of(config, hub, store, clock)
             node = Node(
                 store,
                 hub,
@@ -212,16 +209,19 @@ async def run_node(
                 group.create_task(health.run(listening), name="health")
 
 
-def directory_source(config: NodeConfig, clock: Clock | None = None) -> FolderDirectory | SignedDirectory:
-    """Return where the node's directories come from."""
-    directory, archive = config.path(config.directory), config.path(config.archive)
-    return source_in(directory, archive, clock or SystemClock(), reader=config.member)
+def directory_source(config: NodeConfig, clock: Clock | None = None) -> SignedDirectory:
+    """Return where the node's directories come from.
+
+    Raises:
+        BadConfiguration: The node has no root to trust.
+    """
+    return source_in(config.path(config.directory), clock or SystemClock(), reader=config.member)
 
 
 def refresher_of(
     config: NodeConfig, hub: DirectoryHub, store: Store, clock: Clock, *, grace: int = 0
 ) -> Refresher:
-    """Return what keeps the node's copy of the signed directory up to date; `grace` is that of `Copy`."""
+    """Return what keeps the node's copy of the directory up to date; `grace` is that of `Copy`."""
     copy = Copy(config.path(config.directory), config.member, clock, grace=grace)
     return Refresher(hub, copy, store, clock)
 

@@ -50,8 +50,8 @@ COMMANDS: Mapping[str, Entry] = {
         PUBLISH, "adapters.commands.receipt", "Say where the hub's log has a notice, and show the proof."
     ),
     "inspect": Entry(PUBLISH, "adapters.commands.inspect", "Check a notice in a file; needs no hub."),
-    "init": Entry(RUN, "broker.commands.init", "Make the folder of a hub or a member: keys, settings."),
-    "hub": Entry(RUN, "broker.commands.hub", "Run the hub; admit members."),
+    "init": Entry(RUN, "broker.commands.init", "Make the folder of a hub: keys, settings."),
+    "hub": Entry(RUN, "broker.commands.hub", "Run the hub; put into force what was signed."),
     "member": Entry(RUN, "broker.commands.member", "Run a member's node; let members in and out."),
     "channel": Entry(RUN, "adapters.commands.channel", "Look after the ways into the member's own systems."),
     "doctor": Entry(RUN, "broker.commands.doctor", "Check a folder, and say what mends it."),
@@ -67,10 +67,10 @@ COMMANDS: Mapping[str, Entry] = {
 
 # Commands below a command that a section's reader looks for.
 POINTERS: tuple[Entry, ...] = (
-    Entry(ADMIT, "hub admit", "Admit a member by its join request."),
-    Entry(ADMIT, "hub agree", "List an agreement with the parties that acceded to it."),
+    Entry(ADMIT, "member invite", "Invite a member; approve lets it in once it has made its keys."),
+    Entry(ADMIT, "member join", "Make a member's node from an invitation; take the hub's welcome."),
+    Entry(ADMIT, "hub take", "Put what was signed into force; welcome who asked to join."),
     Entry(ADMIT, "hub welcome", "Write a member's welcome again, with the directory of today."),
-    Entry(ADMIT, "member join", "Take the hub's welcome: certificate, pins, directory."),
 )
 SECTIONS = (PUBLISH, RUN, ADMIT, AUDIT, DEVELOP)
 

@@ -35,7 +35,7 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Private keys, and certificates as PEM files.
 
-    `log` signs checkpoints (Ed25519), `online` which version of the signed directory is the newest; each is
+    `log` signs checkpoints (Ed25519), `online` which version of the directory is the newest; each is
     a file or a key on a token.  `passphrase_file` holds their passphrase, or the PIN of a token that names no
     source of its own.  `authority` is the certificate of the authority that members' certificates come from.
     """
@@ -81,7 +81,6 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     network: str
     log: str = "sqlite:///log.db"
     directory: Path = Path("directory")
-    archive: Path = Path("directory-versions")
     tiles: Path = Path("tiles")
     directory_seconds: float = 1.0
     listen: Listen = field(default_factory=Listen)

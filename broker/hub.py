@@ -24,7 +24,6 @@ from broker.core.keys import Signer
 from broker.core.note import LogKey, LogSigner
 from broker.directory.certificates import read_certificate
 from broker.directory.repository import Repository
-from broker.directory.signed import SignedDirectory
 from broker.directory.sources import source_in
 from broker.keyring import Elsewhere, KeyPlace, open_signer
 from broker.keyring.secret import Ask, from_file, nobody
@@ -146,7 +145,7 @@ class _Hub:
         self._down: set[str] = set()
         self._answered_at = 0.0
         self._ports = {"members": 0, "health": 0}
-        self._source = source_in(config.path(config.directory), config.path(config.archive), clock)
+        self._source = source_in(config.path(config.directory), clock)
         self._directory = CurrentDirectory(
             self._source, log, seconds=config.directory_seconds, ends_at=self._directory_ends_at
         )
@@ -154,9 +153,8 @@ class _Hub:
     async def run(self, ready: Callable[[Ports], None] | None) -> None:
         """Run until cancelled."""
         registry = await self._registry()
-        if registry is not None:
-            # After a night without a hub nobody vouches for it any more.
-            await registry.renew()
+        # After a night without a hub nobody vouches for it any more.
+        await registry.renew()
         await self._directory.refresh()
         directory = self._directory.value
         if directory.network != self._config.network:
@@ -220,7 +218,7 @@ class _Hub:
             if ready is not None:
                 ready(Ports(self._ports["members"], self._ports["health"]))
 
-    def _services(self, ledger: Ledger, refused: Refusals, registry: Registry | None) -> Services:
+    def _services(self, ledger: Ledger, refused: Refusals, registry: Registry) -> Services:
         limits = self._config.limits
         gateway = Gateway(
             self._log,
@@ -257,14 +255,12 @@ class _Hub:
         orders = Orders(self._config.root, self._config.network)
         return Eraser(self._log, ledger, orders, self._clock, self._metrics)
 
-    async def _registry(self) -> Registry | None:
-        """Return who hands out the directory, if it is a signed one.
+    async def _registry(self) -> Registry:
+        """Return who hands out the directory.
 
         Raises:
             BadConfiguration: The online key cannot be used.
         """
-        if not isinstance(self._source, SignedDirectory):
-            return None
         place, repository = self._config.keys.online, Repository(self._config.path(self._config.directory))
         here = place.token is not None or self._config.path(place.file).exists()
         # A process without the key hands out what another one signs.
@@ -272,7 +268,7 @@ class _Hub:
         return Registry(repository, self._source, self._directory, self._clock, online)
 
     def _directory_ends_at(self) -> int | None:
-        newest = self._source.newest if isinstance(self._source, SignedDirectory) else None
+        newest = self._source.newest
         return None if newest is None else newest.expires_at
 
     def _watch(self, ledger: Ledger) -> Watch:

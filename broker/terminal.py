@@ -63,7 +63,7 @@ _NEXT_STEPS: Mapping[str, str] = {
     "unknown-key": "check that the directory lists the originator's key and that it is valid at that time",
     "bad-signature": "do not use this notice; ask its originator to send it again",
     "asking-not-logged": "start the hub, or ask a copy of its log that can be written: `halong restore`",
-    "not-member": "ask the hub to admit this node: `halong hub admit REQUEST`",
+    "not-member": "ask the secretariat whether this member, and its key for connections, are listed",
     "not-yours": "publish and ask only for your own member",
     "too-many": "wait a moment, then send more slowly",
     "unknown-type": "use a type of the catalogue: drug-parcel, hazardous-waste, revenue-fraud, feedback",
@@ -76,7 +76,7 @@ _NEXT_STEPS: Mapping[str, str] = {
     "bad-header": "correct the field, then publish again",
     "bad-proof": "stop using this hub until its operator has explained; keep the file as evidence",
     "lane-gap": "ask the hub's operator for the missing delivery; keep the node's store as evidence",
-    "weak-key": "make another key pair with `halong init member`",
+    "weak-key": "make another key: `halong key make`, `halong key rotate`",
 }
 _OTHERWISE = "see `halong COMMAND --help`; --debug shows where it happened"
 

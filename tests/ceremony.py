@@ -132,6 +132,12 @@ def signed(change: Change, *keys: PrivateKey) -> Change:
     return change
 
 
+def begin(path: Path, at: int, **changes: object) -> Newest:
+    """Make a directory without members, whose root says so."""
+    root = signed(root_change(terms(**changes), 1, at), *ROOTS[:3])
+    return Repository(path).take([root, signed(targets_change(None, {}, at), *SECRETARIAT[:2])], ONLINE, at)
+
+
 class SignedNetwork:
     """A network's directory at the hub, with everybody's private keys at hand.
 

@@ -14,12 +14,10 @@ from broker.terminal import (
     Command,
     Group,
     answer,
-    confirm,
     json_option,
     note,
     say,
     style,
-    table,
     yes_option,
 )
 
@@ -36,7 +34,7 @@ SIGN, DIRECTORY, SPARE = "keys/sign.pem", "keys/directory.pem", "spare/directory
 @passphrase_option
 @click.pass_context
 def member(context: click.Context, folder: Path, passphrase_fd: int | None) -> None:
-    """Run the node in a folder that `halong init member` made, until it is stopped.
+    """Run the node in a folder that `halong member join` made, until it is stopped.
 
     It signs and sends what is queued, takes what arrives, checks all of it again and hands it on.  One line
     on stdout says that it works; the lines on stderr are its log, JSON unless a terminal reads them.
@@ -100,6 +98,7 @@ def join(
     """
     from adapters.commands.joined import Wishes, join_by_invitation, join_by_welcome
     from adapters.joining import Places
+    from broker.core.errors import BadConfiguration
     from broker.directory.admission import kind_of_file
     from broker.directory.joining import MOST_BYTES
     from broker.files import read_sent
@@ -115,40 +114,7 @@ def join(
         case "welcome/2":
             join_by_welcome(data, folder, yes=yes, as_json=as_json)
         case _:
-            _join_plain(data, folder, yes=yes, as_json=as_json)
-
-
-def _join_plain(data: bytes, folder: Path, *, yes: bool, as_json: bool) -> None:
-    """Take the welcome of a hub whose directory is of plain files."""
-    from adapters.configuration import load_node_config
-    from adapters.member_folder import check_welcome, install
-    from broker.directory.joining import fingerprint
-
-    config = load_node_config(folder)
-    checked = check_welcome(config, data)
-    first = config.hub is None
-    pins = config.hub is None or config.hub.pin != checked.pin
-    rows = [
-        ("hub", checked.url),
-        ("its key", checked.pin[:16]),
-        ("log key", checked.log_key),
-        ("members", str(sum(name.startswith("members/") for name in checked.directory))),
-        ("agreements", str(sum(name.startswith("agreements/") for name in checked.directory))),
-        ("welcome", fingerprint(data)),
-    ]
-    note(f"{style(checked.member, bold=True)} is welcome in {checked.network}")
-    for line in table(rows):
-        note(line)
-    if pins:
-        confirm("Pin this hub?", yes=yes)
-    install(config, checked)
-    if as_json:
-        answer({"member": checked.member, "network": checked.network, "hub": checked.url, "first": first})
-        return
-    done = style("joined" if first else "brought up to date", fg="green")
-    say(f"{done} {checked.member} of {checked.network}")
-    if first:
-        note(f"next: halong doctor --dir {folder}, then halong member --dir {folder}")
+            raise BadConfiguration("is neither an invitation nor a welcome", field=str(file))
 
 
 @member.command(
@@ -168,7 +134,7 @@ def carrier(carrier: Path, folder: Path, passphrase_fd: int | None, as_json: boo
     """Make a CARRIER for a node without network: a folder with a transport key of its own, and no other.
 
     It goes to a machine with network, and takes the node's sticks to the hub (docs/offline.md).  Whoever has
-    it can carry, and lose, but sign nothing; the hub's operator admits it as a further machine of the member.
+    it can carry, and lose, but sign nothing; the member lists its key as that of a further machine.
     """
     from adapters.configuration import load_node_config
     from adapters.member_folder import REQUEST_FILE
@@ -185,4 +151,4 @@ def carrier(carrier: Path, folder: Path, passphrase_fd: int | None, as_json: boo
     say(f"{style('made', fg='green')} a carrier for {config.member} in {carrier}")
     say(f"  request to admit   {path}")
     say(f"  fingerprint        {fingerprint(request)}")
-    note("next: the hub's operator runs `halong hub admit`, then: halong member join WELCOME --dir CARRIER")
+    note("next: the hub's operator runs `halong hub take`; then, here and there: halong member join WELCOME")

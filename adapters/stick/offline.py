@@ -22,15 +22,11 @@ from adapters.stick.hub import StickHub
 from adapters.stick.node import StickNode
 from adapters.store import Store
 from broker.clock import Clock, SystemClock
-from broker.core.directory import Member, MemberKey, TransportKey, Use
 from broker.core.errors import BadConfiguration
 from broker.core.keys import Algorithm, PrivateKey
-from broker.directory.certificates import key_digest, make_request
-from broker.directory.joining import write_request
+from broker.directory.certificates import key_digest
 from broker.directory.layout import Layout
 from broker.directory.roles import ROOT, metadata_name
-from broker.directory.signed import SignedDirectory
-from broker.directory.sources import is_signed
 from broker.files import make_private_folder, write_key, write_whole
 from broker.keyring import open_signer
 from broker.keyring.secret import Ask
@@ -89,11 +85,7 @@ async def open_offline(
         hub = StickHub(store)
         channels = make_channels(config, clock)
         source = directory_source(config, Late(clock))
-        refresher = (
-            refresher_of(config, hub, store, clock, grace=GRACE_MS)
-            if isinstance(source, SignedDirectory)
-            else None
-        )
+        refresher = refresher_of(config, hub, store, clock, grace=GRACE_MS)
         node = Node(
             store,
             hub,
@@ -144,10 +136,7 @@ def make_carrier(folder: Path, node: NodeConfig, now: int, ask: Ask | None = Non
     if (folder / MEMBER_FILE).exists() or (folder / "keys").exists():
         raise BadConfiguration("there is a member or a carrier here already", field=str(folder))
     tls = PrivateKey.generate(Algorithm.ESP256)
-    if is_signed(node.path(node.directory)):
-        request = _ask_for_carrier(folder, node, tls, now, ask)
-    else:
-        request = _ask_by_notice_key(node, tls, now, ask)
+    request = _ask_for_carrier(folder, node, tls, now, ask)
     make_private_folder(folder / "keys")
     write_key(folder / "keys/tls.pem", tls.to_pem())
     write_whole(folder / REQUEST_FILE, request)
@@ -168,20 +157,3 @@ def _ask_for_carrier(folder: Path, node: NodeConfig, tls: PrivateKey, now: int, 
     Layout(copy).add({metadata_name(ROOT, standing.trusted[0]): standing.trusted[1]})
     write_own(copy, read_own(standing.copy))
     return request_to_certify(standing, change, tls.to_pem(), [])
-
-
-def _ask_by_notice_key(node: NodeConfig, tls: PrivateKey, now: int, ask: Ask | None) -> bytes:
-    """Ask by a request to join, where the directory is of plain files."""
-    me = directory_source(node).load().members.get(node.member)
-    if me is None:
-        raise BadConfiguration("the directory does not list this member yet", field=node.member)
-    sign = load_identity(node, ask).signer
-    asking = Member(
-        id=me.id,
-        name=me.name,
-        member_class=me.member_class,
-        regions=me.regions,
-        keys=(MemberKey(sign.public.id, Use.SIGN, sign.public, now),),
-        transport_keys=(TransportKey(key_digest(tls.to_pem()), now),),
-    )
-    return write_request(node.network, asking, make_request(node.network, me.id, tls.to_pem()), sign)

@@ -168,7 +168,7 @@ def check_disk(folder: Path) -> Check:
     return good("disk", found)
 
 
-def counts_for(source: object, now: int) -> str:
-    """Say for how long a signed directory counts; nothing of a plain folder."""
-    newest = source.newest if isinstance(source, SignedDirectory) else None
+def counts_for(source: SignedDirectory, now: int) -> str:
+    """Say for how long a directory that was loaded counts."""
+    newest = source.newest
     return "" if newest is None else f"; it counts for {(newest.expires_at - now) // HOUR} hours more"

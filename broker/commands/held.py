@@ -16,7 +16,7 @@ from broker.core.errors import BadConfiguration
 from broker.directory.layout import Layout
 from broker.directory.loading import load_newest
 from broker.directory.roles import TIMESTAMP_NAME
-from broker.directory.sources import is_signed, trusted_root
+from broker.directory.sources import trusted_root
 from broker.directory.versions import Newest
 
 
@@ -36,7 +36,7 @@ class Held:
             BadConfiguration: There is none yet.
         """
         if self.newest is None:
-            raise BadConfiguration("there is no signed directory here yet", field="directory")
+            raise BadConfiguration("there is no directory here yet", field="directory")
         return self.newest
 
     @property
@@ -69,6 +69,6 @@ def held_at(folder: Path) -> Held:
 
 def _held(network: str, path: Path, reader: str | None) -> Held:
     layout = Layout(path)
-    if not is_signed(path) or TIMESTAMP_NAME not in layout:
+    if TIMESTAMP_NAME not in layout:
         return Held(network, layout, None)
     return Held(network, layout, load_newest(layout, trusted_root(path), reader=reader))

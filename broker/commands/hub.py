@@ -1,4 +1,4 @@
-"""`halong hub`: run it; `admit`, `welcome`, `agree`: who takes part, and under which agreements."""
+"""`halong hub`: run it; `take`, `welcome`, `renew`: put into force what was signed, and certify keys."""
 
 from __future__ import annotations
 
@@ -10,21 +10,16 @@ import click
 from broker.clock import SystemClock
 from broker.commands.hub_erase import erase
 from broker.commands.hub_taking import take
-from broker.core.errors import BadConfiguration
 from broker.passphrases import asker, passphrase_option
 from broker.terminal import (
     FOLDER,
-    READABLE,
     Command,
     Group,
     answer,
-    confirm,
     json_option,
     note,
     say,
     style,
-    table,
-    yes_option,
 )
 
 dir_option = click.option(
@@ -90,62 +85,6 @@ def hub(
 
 
 @hub.command(
-    "admit",
-    cls=Command,
-    examples=[
-        "halong hub admit vn/join-request.json --dir hub",
-        "halong hub admit vn/join-request.json --dir hub -o welcome.json --yes",
-    ],
-)
-@click.argument("request", type=READABLE)
-@dir_option
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where the welcome goes."
-)
-@yes_option
-@json_option
-def admit(request: Path, folder: Path, output: Path | None, yes: bool, as_json: bool) -> None:
-    """Admit the member that wrote REQUEST: list its keys, issue its certificate, write its welcome.
-
-    Compare the request's fingerprint with the member by telephone first: the request proves that its sender
-    holds the keys, not who the sender is.
-    """
-    from broker.commands import hub_folder
-    from broker.configuration import load_hub_config
-    from broker.directory.joining import MOST_BYTES, fingerprint, read_join_request, write_welcome
-    from broker.files import read_sent, write_whole
-
-    config = load_hub_config(folder)
-    data = read_sent(request, MOST_BYTES)
-    applicant = read_join_request(data, config.network)
-    member = applicant.member
-    note(f"{style(member.id, bold=True)} asks to join {config.network}")
-    for line in table(
-        [
-            ("name", member.name),
-            ("class", member.member_class.value),
-            ("regions", ", ".join(region.slug for region in member.regions)),
-            ("signs with", f"{member.keys[0].public.algorithm.value} {member.keys[0].id.hex()[:16]}"),
-            ("connects with", f"P-256 {member.transport_keys[0].id.hex()[:16]}"),
-            ("request", fingerprint(data)),
-        ]
-    ):
-        note(line)
-    confirm(f"Admit {member.id}?", yes=yes)
-    hub_folder.admit(folder, applicant, SystemClock().now())
-    made = hub_folder.welcome(folder, member.id, member.transport_keys[0].id)
-    carrier = hub_folder.is_further(folder, member)
-    output = output or folder / "welcomes" / f"{member.id}{'-carrier' if carrier else ''}.json"
-    welcome = write_welcome(made)
-    write_whole(output, welcome)
-    if as_json:
-        answer({"member": member.id, "welcome": str(output), "fingerprint": fingerprint(welcome)})
-        return
-    say(f"{style('admitted', fg='green')} {member.id}; its welcome is {output}   {fingerprint(welcome)}")
-    note("next: send it the file; it runs `halong member join`")
-
-
-@hub.command(
     "welcome",
     cls=Command,
     examples=[
@@ -161,17 +100,18 @@ def admit(request: Path, folder: Path, output: Path | None, yes: bool, as_json: 
 @json_option
 def welcome(member: str, folder: Path, output: Path | None, as_json: bool) -> None:
     """Write MEMBER's welcome again, with the directory of today: new members, keys and agreements."""
-    from broker.commands import hub_folder, hub_taking
-    from broker.directory.joining import fingerprint, write_welcome
+    from broker.commands.hub_take import make_welcome
+    from broker.directory.admission import written
+    from broker.directory.joining import fingerprint
     from broker.files import write_whole
 
-    written = hub_taking.welcome_again(folder, member) or write_welcome(hub_folder.welcome(folder, member))
+    data = written(make_welcome(folder, member))
     output = output or folder / "welcomes" / f"{member}.json"
-    write_whole(output, written)
+    write_whole(output, data)
     if as_json:
-        answer({"member": member, "welcome": str(output), "fingerprint": fingerprint(written)})
+        answer({"member": member, "welcome": str(output), "fingerprint": fingerprint(data)})
         return
-    say(f"{output}   {fingerprint(written)}")
+    say(f"{output}   {fingerprint(data)}")
 
 
 @hub.command(
@@ -195,65 +135,6 @@ def renew(folder: Path, as_json: bool) -> None:
         return
     say(f"{style('renewed', fg='green')} the hub's certificate, for {days} days, with the same key")
     note("next: start the hub again, and it is in use")
-
-
-@hub.command(
-    "agree",
-    cls=Command,
-    examples=[
-        "halong hub agree jp-vn-2026.toml --dir hub",
-        "halong hub agree jp-vn-2026.toml --dir hub --party vn --yes",
-    ],
-)
-@click.argument("agreement", type=READABLE)
-@dir_option
-@click.option(
-    "--party", "parties", multiple=True, help="Who accedes; all parties that are members if none is named."
-)
-@yes_option
-@json_option
-def agree(agreement: Path, folder: Path, parties: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Put the AGREEMENT into the directory, and list it with the parties that have acceded to it.
-
-    A grant counts only between members that both list these very bytes.
-    """
-    from broker.commands import hub_folder
-    from broker.core.agreements import parse_agreement, warnings_of
-    from broker.core.strict_toml import MOST_FILE_BYTES
-    from broker.files import read_sent
-
-    text = read_sent(agreement, MOST_FILE_BYTES)
-    parsed = parse_agreement(text, str(agreement))
-    acceding = hub_folder.parties_of(folder, parsed, parties)
-    if not acceding:
-        raise BadConfiguration("none of its parties is a member of this network", field=str(agreement))
-    note(f"{style(f'{parsed.id}/{parsed.version}', bold=True)}  {parsed.title}")
-    rows = [
-        (
-            f"{grant.giver} → {grant.receiver}",
-            ", ".join(sorted(grant.types)),
-            ", ".join(slot.label for slot in sorted(grant.slots)),
-        )
-        for grant in parsed.grants
-    ]
-    for line in table(rows):
-        note(line)
-    for warning in warnings_of(parsed):
-        note(f"  {style('!', fg='yellow')} {warning}")
-    confirm(f"List it with {', '.join(acceding)}?", yes=yes)
-    hub_folder.agree(folder, text, acceding)
-    if as_json:
-        answer(
-            {
-                "agreement": parsed.id,
-                "version": parsed.version,
-                "digest": parsed.digest.hex(),
-                "parties": acceding,
-            }
-        )
-        return
-    say(f"{style('in the directory', fg='green')} {parsed.id}/{parsed.version} for {', '.join(acceding)}")
-    note("next: `halong hub welcome MEMBER` for every member, so that their copies hold it, too")
 
 
 hub.add_command(take)

@@ -13,6 +13,7 @@ from pathlib import Path
 from broker.backup.archive import LogCopy, Manifest, Writer, parts
 from broker.backup.folder import Contents, add_folder, contents_of, put_all_back
 from broker.backup.log_copy import PREFIX, copy_in, copy_out
+from broker.commands.hub_folder import CARD_FILE
 from broker.configuration import HUB_FILE, HubConfig, load_hub_config, tls_of
 from broker.core.errors import BadConfiguration
 from broker.files import write_whole
@@ -25,7 +26,7 @@ _LOG_SETTING = re.compile(r'^(\s*log\s*=\s*)"[^"\n]*"', re.MULTILINE)
 
 def contents(config: HubConfig) -> Contents:
     """Return what of a hub's folder a backup takes, besides the log."""
-    more = [HUB_FILE, str(config.directory), str(config.archive), "tls", "welcomes", ORDERS]
+    more = [HUB_FILE, CARD_FILE, str(config.directory), "tls", "welcomes", ORDERS]
     return contents_of(config, config.root, more)
 
 

@@ -31,7 +31,6 @@ from broker.core.model import Checkpoint
 from broker.core.note import LogKey, LogSigner
 from broker.core.records import unframe
 from broker.directory.certificates import read_certificate
-from broker.directory.folder import remarks_on
 from broker.directory.sources import source_in
 from broker.keyring import KeyPlace, open_signer
 from broker.keyring.secret import Ask
@@ -119,11 +118,15 @@ def _members(folder: Path, directory: Directory, now: int) -> list[Check]:
 
 def _directory(config: HubConfig, checks: list[Check]) -> Directory | None:
     try:
-        source = source_in(config.path(config.directory), config.path(config.archive), SystemClock())
+        source = source_in(config.path(config.directory), SystemClock())
         directory = source.load()
     except HalongError as error:
         checks.append(
-            bad("directory", str(error), "correct the file; a running hub keeps the last good version")
+            bad(
+                "directory",
+                str(error),
+                "docs/directory.md says what the code means; docs/operate.md, Restore",
+            )
         )
         return None
     found = f"{len(directory.members)} members, {len(directory.agreements)} agreements"
@@ -138,10 +141,11 @@ def _directory(config: HubConfig, checks: list[Check]) -> Directory | None:
         )
     else:
         checks.append(good("directory", found))
-    checks += [
-        warning("agreement", remark, "halong agreement accede AGREEMENT, at the member")
-        for remark in remarks_on(directory)
-    ]
+    for agreement in directory.agreements:
+        missing = sorted(each for each in agreement.parties if not directory.acceded(each, agreement))
+        if missing:
+            said = f"{agreement.name} does not bind {', '.join(missing)}: not acceded"
+            checks.append(warning("agreement", said, "halong agreement accede AGREEMENT, at the member"))
     return directory
 
 

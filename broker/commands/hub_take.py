@@ -20,13 +20,10 @@ from broker.directory.change import Change
 from broker.directory.handing import handed_to
 from broker.directory.repository import Repository
 from broker.directory.roles import ROOT
-from broker.directory.sources import is_signed
 from broker.directory.versions import Newest
 from broker.files import write_whole
 from broker.keyring import open_signer
 from broker.keyring.secret import Ask, nobody
-
-PLAIN = ("network.toml", "members", "agreements")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +58,9 @@ def take(
         UnfitDirectory: What they make is no version that a reader would take.
     """
     config = load_hub_config(folder)
-    path = config.path(config.directory)
-    repository = Repository(path)
+    repository = Repository(config.path(config.directory))
     online = open_signer(config.keys.online, config.root, ask)
-    first = not is_signed(path)
-    if first:
+    if repository.first_root() is None:
         _check_first(config, changes, ask)
     newest = repository.newest()
     coming = changes_of(newest, changes, applicants)
@@ -73,8 +68,6 @@ def take(
         newest = repository.take(coming, online, now)
     if newest is None:
         raise BadConfiguration("there is no directory yet: take its first root", field="directory")
-    if first:
-        (path / PLAIN[0]).unlink(missing_ok=True)
     welcomes = []
     for each in applicants:
         if not each.csr:
@@ -125,18 +118,14 @@ def make_welcome(
 
 def _check_first(config: HubConfig, changes: Sequence[Change], ask: Ask) -> None:
     """Let the first root of a network pass, if it names this hub."""
-    path = config.path(config.directory)
     roots = [each for each in changes if each.role == ROOT]
     if len(roots) != 1:
         raise BadConfiguration("there is no directory yet: take its first root", field="directory")
-    # 1. No directory of plain files is in use here: its members would be gone.
-    if any((path / name).exists() and any((path / name).iterdir()) for name in PLAIN[1:]):
-        raise BadConfiguration("there is a directory of plain files with members here", field=str(path))
-    # 2. It is the root of this hub's network.
+    # 1. It is the root of this hub's network.
     shape = roots[0].shape
     if shape.network != config.network:
         raise BadConfiguration("the root is of another network than this hub", field="network")
-    # 3. It names this hub's log, which every member will pin.
+    # 2. It names this hub's log, which every member will pin.
     signer = open_signer(config.keys.log, config.root, ask)
     if LogSigner(LogKey.parse(shape.log_key).name, signer).vkey != shape.log_key:
         raise BadConfiguration("the root names another log key than this hub's", field="log_key")

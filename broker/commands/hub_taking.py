@@ -90,16 +90,3 @@ def take(files: Sequence[Path], folder: Path, passphrase_fd: int | None, yes: bo
         say(f"  welcome of {member}   {path}   {fingerprint(path.read_bytes())}")
     if welcomes:
         note("next: send each member its welcome; it runs `halong member join`")
-
-
-def welcome_again(folder: Path, member: str) -> bytes | None:
-    """Return a member's welcome with the directory of today; None where that is not signed."""
-    from broker.commands.hub_take import make_welcome
-    from broker.configuration import load_hub_config
-    from broker.directory.admission import written
-    from broker.directory.sources import is_signed
-
-    config = load_hub_config(folder)
-    if not is_signed(config.path(config.directory)):
-        return None
-    return written(make_welcome(folder, member))

@@ -21,7 +21,7 @@ from broker.core.errors import BadConfiguration
 
 def contents(config: NodeConfig) -> Contents:
     """Return what of a node's folder a backup takes, besides the store."""
-    more = [MEMBER_FILE, REQUEST_FILE, str(config.directory), str(config.archive), "tls", "maps"]
+    more = [MEMBER_FILE, REQUEST_FILE, str(config.directory), "tls", "maps"]
     return contents_of(config, config.root, more)
 
 

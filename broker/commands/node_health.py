@@ -39,7 +39,6 @@ from broker.core.errors import (
     Unavailable,
 )
 from broker.core.note import LogKey
-from broker.directory.signed import SignedDirectory
 from broker.keyring import KeyPlace, open_signer
 from broker.keyring.secret import Ask
 
@@ -66,7 +65,7 @@ def check_node(folder: Path, *, offline: bool) -> list[Check]:
     )
     checks.append(check_disk(folder))
     if config.hub is None:
-        mend = "send join-request.json to the hub's operator, then: halong member join WELCOME"
+        mend = "send join-request.json to the secretariat, then: halong member join WELCOME"
         return [*checks, bad("hub", "this node has not joined yet", mend)]
     checks.append(
         check_certificate(
@@ -85,11 +84,9 @@ def check_node(folder: Path, *, offline: bool) -> list[Check]:
 
 
 def _directory(config: NodeConfig, now: int, ask: Ask, *, offline: bool) -> Check:
-    mend = "ask the hub for a fresh welcome, then: halong member join WELCOME"
-    source = directory_source(config, SystemClock())
-    if isinstance(source, SignedDirectory):
-        mend = "see `hub` below; the node refreshes its copy by itself, and tells by alarm what it refuses"
+    mend = "see `hub` below; the node refreshes its copy by itself, and tells by alarm what it refuses"
     try:
+        source = directory_source(config, SystemClock())
         directory = source.load()
         mine = open_signer(config.keys.sign, config.root, ask).public.id
     except DirectoryExpired as error:
@@ -98,10 +95,14 @@ def _directory(config: NodeConfig, now: int, ask: Ask, *, offline: bool) -> Chec
         return bad("directory", str(error), mend)
     member = directory.members.get(config.member)
     if member is None:
-        return bad("directory", f"{config.member} is not in it", mend)
+        return bad(
+            "directory", f"{config.member} is not in it", "ask the secretariat why: halong member invite"
+        )
     ours = [key for key in member.keys if key.id == mine and key.use is Use.SIGN and key.valid_at(now)]
     if not ours:
-        return bad("directory", "it does not list this node's key for notices as valid now", mend)
+        return bad(
+            "directory", "it does not list this node's key for notices as valid now", "halong key rotate sign"
+        )
     ends = ours[0].valid_until
     if ends is not None and ends - now < RENEW_DAYS * DAY:
         days = (ends - now) // DAY
@@ -112,7 +113,7 @@ def _directory(config: NodeConfig, now: int, ask: Ask, *, offline: bool) -> Chec
         agreement.name for agreement in directory.agreements if directory.acceded(config.member, agreement)
     ]
     if not bound:
-        mend = "agreements come with the next welcome; without one nothing is sent or received"
+        mend = "halong agreement accede AGREEMENT: without one nothing is sent or received"
         return warning(
             "directory", f"{len(directory.members)} members, no agreement binds {config.member}", mend
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.configuration import load_node_config
-from adapters.member_folder import MemberPlan, check_welcome, install
+from adapters.member_folder import MemberPlan
 from broker.commands import hub_folder
 from broker.commands.hub_folder import HubPlan
 from broker.configuration import HUB_FILE, load_hub_config
@@ -22,7 +22,6 @@ from broker.core.model import Region
 from broker.demo.attacks import Door, make_stranger
 from broker.demo.network import Network
 from broker.demo.processes import Service, free_port, halong
-from broker.directory.joining import write_welcome
 
 NETWORK = "halong-demo"
 HOST = "127.0.0.1"
@@ -136,12 +135,6 @@ def build(folder: Path, log: str, without: Sequence[str], now: int) -> Setting:
     _accede(setting, without, now)
     network.welcome(role.id for role in CAST)
     return setting
-
-
-def join(hub: Path, folder: Path) -> None:
-    """Let the member of a folder join with its welcome of today, as `halong member join` does."""
-    config = load_node_config(folder)
-    install(config, check_welcome(config, write_welcome(hub_folder.welcome(hub, config.member))))
 
 
 def _accede(setting: Setting, without: Sequence[str], now: int) -> None:

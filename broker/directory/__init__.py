@@ -1,6 +1,7 @@
 """Members, keys and agreements: where the trusted value comes from.
 
-Services and nodes take a `Source`; `folder` is one that reads plain files.
+Services and nodes take a `Source`; `signed` is the one over a folder of signed files (TUF), which `sources`
+opens.
 """
 
 from __future__ import annotations
@@ -33,5 +34,5 @@ class Source(Protocol):
         ...
 
     def files(self) -> Mapping[str, bytes]:
-        """Return the files of the version that was loaded last, by name, its snapshot among them."""
+        """Return the files of the version that was loaded last, by name, with what vouches for it."""
         ...

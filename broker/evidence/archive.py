@@ -28,7 +28,6 @@ NAME = re.compile(
     r"|decision/(?:record|leaf\.tlog-proof|leaf\.cose)"
     r"|(?:deliveries/[a-z][a-z0-9-]{1,30}|receipts/[0-9]{1,18})/(?:record|leaf\.tlog-proof|leaf\.cose)"
     r"|directory/(?:metadata/[1-9][0-9]{0,9}\.[a-z][a-z0-9-]{0,39}\.json|files/[0-9a-f]{64})"
-    r"|directory/versions/[0-9a-f]{64}\.json"
     r"|openssl/(?:statement|checkpoint)\.(?:bytes|signature)|openssl/(?:originator|log)\.pem",
     re.ASCII,
 )

@@ -99,19 +99,11 @@ class Checking:
             # 1. It is the directory of the network that the bundle is about.
             if directory.network != case.manifest.network:
                 raise BadEvidence("the directory is of another network", field="network")
-            # 2. A later version counts by its signatures alone: for a plain one nothing here vouches.
-            if case.manifest.heard is not None and heard.root is None:
-                raise BadEvidence("nobody vouches for the later version of the directory", field="heard")
             found.directory, found.heard, found.root = directory, heard.directory, loaded.root
-            by = (
-                "by the hub's word alone"
-                if loaded.root is None
-                else "signed by root, secretariat and members"
-            )
             members = f"{len(directory.members)} members of {directory.network}"
-            say(f"version {case.manifest.directory[:12]}: {members}, {by}")
+            say(f"version {case.manifest.directory[:12]}: {members}, signed by root, secretariat and members")
         with self._step("log key") as say:
-            # 3. The log's key is the one that the directory names, and that is trusted.
+            # 2. The log's key is the one that the directory names, and that is trusted.
             if case.log_key != directory.log_key:
                 raise BadEvidence("the log's key is not the one that the directory names", field="log.vkey")
             if trust.log_key is not None and trust.log_key != case.log_key:
@@ -123,21 +115,13 @@ class Checking:
             say(f"{found.log.name}, as the directory names it")
         self._anchor(loaded.root, expected=loaded.expected)
 
-    def _anchor(self, root: str | None, *, expected: bool) -> None:
+    def _anchor(self, root: str, *, expected: bool) -> None:
         """Say on whose word all that follows rests."""
         if expected:
             self._add("trust", State.HELD, f"the root is the one that you gave: SHA-256 {root}")
-        elif root is None and self._trust.log_key is not None:
-            self._add(
-                "trust", State.HELD, "the log's key is the one that you gave; it vouches for the directory"
-            )
         else:
-            relied = (
-                f"SHA-256 of the root {root}" if root is not None else f"the log's key {self._case.log_key}"
-            )
-            self._add(
-                "trust", State.NOT_CHECKED, f"all rests on {relied}: compare it with one that you trust"
-            )
+            relied = f"all rests on SHA-256 of the root {root}: compare it with one that you trust"
+            self._add("trust", State.NOT_CHECKED, relied)
 
     # --- the log --------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ files come from is the caller's: the hub's folder, or a node's copy of it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from hashlib import sha256
 
@@ -54,27 +53,6 @@ def number_of(files: Mapping[str, bytes], numbers: Collection[int], version: byt
         if data is not None and sha256(data).digest() == version:
             return number
     raise BadEvidence("the version of the directory that the decision names is not here", field="directory")
-
-
-def plain_files(
-    archived: Mapping[str, bytes], versions: Collection[bytes], grounds: Collection[Ground]
-) -> dict[str, bytes]:
-    """Return the files of versions of a plain directory.
-
-    Args:
-        archived: The archive's files by name: `versions/<version>.json`, `files/<digest>`.
-        versions: The digests of the versions' snapshots.
-        grounds: The agreements that the case names.
-    """
-    wanted = {each.digest.hex() for each in grounds}
-    found = {}
-    for version in versions:
-        name = f"versions/{version.hex()}.json"
-        found[name] = archived[name]
-        for file, digest in json.loads(archived[name]).items():
-            if not file.startswith("agreements/") or digest in wanted:
-                found[f"files/{digest}"] = archived[f"files/{digest}"]
-    return found
 
 
 def _agreements(version: Version) -> set[str]:

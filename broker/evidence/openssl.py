@@ -34,11 +34,11 @@ def openssl_files(notice: Notice, log: LogKey, checkpoint: bytes) -> dict[str, b
     }
 
 
-def commands(key: PublicKey, root_name: str | None) -> tuple[str, ...]:
+def commands(key: PublicKey, root_name: str) -> tuple[str, ...]:
     """Return what a person types in a folder with the bundle's files: notice, checkpoint, root."""
     digest = " -digest sha256" if key.algorithm is Algorithm.ESP256 else ""
     typed = [_verify("statement", "originator", digest), _verify("checkpoint", "log", "")]
-    return (*typed, f"openssl dgst -sha256 directory/{root_name}") if root_name is not None else tuple(typed)
+    return (*typed, f"openssl dgst -sha256 directory/{root_name}")
 
 
 def _verify(what: str, key: str, digest: str) -> str:

@@ -56,12 +56,10 @@ def case_page(case: Case, found: Found) -> str:
     )
 
 
-def oldest_root(case: Case) -> tuple[str, str] | None:
-    """Return name and fingerprint of the oldest root of the directory in a case; None if it is plain."""
+def oldest_root(case: Case) -> tuple[str, str]:
+    """Return name and fingerprint of the oldest root of the directory in a case."""
     end = f".{ROOT}.json"
     names = [name for name in case.directory if name.endswith(end)]
-    if not names:
-        return None
     name = min(names, key=lambda each: int(each.removeprefix("metadata/").removesuffix(end)))
     return name, sha256(case.directory[name]).hexdigest()
 
@@ -80,8 +78,7 @@ class _Reading:
         words, found = self._words, self._found
         assert found.notice is not None
         reference = visible(found.notice.reference.removeprefix("halong:"))
-        root_name, root = self._root if self._root is not None else (None, None)
-        trust = f"--root {root}" if root is not None else f"--log-key {visible(self._case.log_key)}"
+        root_name, root = self._root
         return Reading(
             language=self._language,
             words=words,
@@ -89,7 +86,7 @@ class _Reading:
             facts=tuple(self._facts(reference)),
             proves=tuple(self._proves()),
             not_proves=tuple(self._not_proves()),
-            verify=f"halong verify case.zip {trust}",
+            verify=f"halong verify case.zip --root {root}",
             openssl=commands(found.notice.key.public, root_name),
             inside=tuple((f"{each}/", words[f"inside_{each}"]) for each in self._folders()),
         )
@@ -118,10 +115,7 @@ class _Reading:
             name=visible(found.log.name), size=found.tree.size, time=time_to_json(found.signed_at)
         )
         facts.append((words["log"], said))
-        if self._root is not None:
-            facts.append((words["root"], self._root[1]))
-        else:
-            facts += [(words["root"], words["no_root"]), (words["key"], visible(self._case.log_key))]
+        facts.append((words["root"], self._root[1]))
         return facts
 
     def _proves(self) -> list[str]:

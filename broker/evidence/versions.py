@@ -1,8 +1,7 @@
 """The directory in a bundle: which version it is, and on whose word.
 
-A signed directory is judged as a node judges it (`broker.directory.loading`), with the roots in the bundle
-from the one that is trusted on.  Of a plain one the version is the hub's word alone: the log names its
-digest.  Agreements of others need not be there, files for nothing must not.
+It is judged as a node judges it (`broker.directory.loading`), with the roots in the bundle from the one that
+is trusted on.  Agreements of others need not be there, files for nothing must not.
 
 Decides which of the files make the version that a decision names.
 """
@@ -14,12 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-import msgspec
-
 from broker.core.directory import Directory
-from broker.core.errors import BadEvidence, NotCanonical
-from broker.core.wire import read
-from broker.directory.folder import directory_of_files
+from broker.core.errors import BadEvidence
 from broker.directory.loading import load_version
 from broker.directory.roles import ROOT, SNAPSHOT
 from broker.directory.versions import Memory
@@ -34,12 +29,12 @@ _METADATA = re.compile(r"metadata/([1-9][0-9]{0,9})\.([a-z][a-z0-9-]{0,39})\.jso
 class Loaded:
     """A version, which files it is made of, and the SHA-256 (hex) of the root that stands behind it.
 
-    `root` is None for a plain directory, `expected` says whether that root is the one that was asked for.
+    `expected` says whether that root is the one that was asked for.
     """
 
     directory: Directory
     names: frozenset[str]
-    root: str | None
+    root: str
     expected: bool
 
 
@@ -57,12 +52,11 @@ def load_in_bundle(
     Raises:
         BadEvidence: The version, or the root, is not there.
         UnfitDirectory: It is no version that a reader would take.
-        BadConfiguration: It is plain, and its files do not fit together.
     """
     roots = _numbered(files, ROOT)
-    if not roots:
-        return _plain(files, version)
     # 1. The root is the one that is trusted, or the oldest, which whoever reads the answer has to judge.
+    if not roots:
+        raise BadEvidence("the directory in the bundle has no root", field="root")
     digests = {sha256(files[name]).hexdigest(): name for _, name in sorted(roots.items(), reverse=True)}
     if root is not None and root not in digests:
         raise BadEvidence("the directory in the bundle has not the root that is trusted", field="root")
@@ -86,31 +80,6 @@ def load_in_bundle(
 def _numbered(files: Mapping[str, bytes], role: str) -> dict[int, str]:
     found = {name: _METADATA.fullmatch(name) for name in files}
     return {int(each[1]): name for name, each in found.items() if each is not None and each[2] == role}
-
-
-def _plain(files: Mapping[str, bytes], version: str) -> Loaded:
-    snapshot_name = f"versions/{version}.json"
-    snapshot = files.get(snapshot_name)
-    # 1. The snapshot is the one that is named …
-    if snapshot is None or sha256(snapshot).hexdigest() != version:
-        raise BadEvidence("the version of the directory that is named is not there", field="directory")
-    try:
-        named = read(snapshot, dict[str, str])
-    except NotCanonical:
-        raise BadEvidence("the snapshot is not in its form", field=snapshot_name) from None
-    # 2. … in the one form that it has, …
-    if msgspec.json.encode(named, order="sorted") != snapshot:
-        raise BadEvidence("the snapshot is not in its form", field=snapshot_name)
-    there: dict[str, bytes] = {}
-    for name, digest in named.items():
-        data = files.get(f"files/{digest}")
-        if data is not None:
-            there[name] = data
-        elif not name.startswith("agreements/"):
-            # 3. … and all that it names is there, but for agreements of others.
-            raise BadEvidence("a file of the directory is missing", field=name)
-    names = {snapshot_name, *(f"files/{named[name]}" for name in there)}
-    return Loaded(directory_of_files(there, bytes.fromhex(version)), frozenset(names), None, expected=False)
 
 
 def check_nothing_more(files: Mapping[str, bytes], *loaded: Loaded) -> None:

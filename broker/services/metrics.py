@@ -108,7 +108,7 @@ class Metrics:
         )
         self.directory_expiry = self._gauge(
             "halong_directory_expiry_timestamp_seconds",
-            "Until when the hub's online key vouches for the directory; 0 where it is a plain folder",
+            "Until when the hub's online key vouches for the directory; 0 before it was read",
         )
         self.certificate_expiry = self._gauge(
             "halong_certificate_expiry_timestamp_seconds", "When the certificate in use ends", "certificate"

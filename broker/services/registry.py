@@ -1,4 +1,4 @@
-"""The hub's signed directory as members get at it: handed out, changed, and vouched for.
+"""The hub's directory as members get at it: handed out, changed, and vouched for.
 
 Decides who gets which file (an agreement's text goes to its parties alone), that a member changes its own
 role and nothing else, and when the timestamp is made anew.  What a version is, and whether a change may come
@@ -8,8 +8,6 @@ next, is decided in `broker.directory`; when a version comes into force, in `cur
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Set as AbstractSet
-from hashlib import sha256
 
 from broker.aside import Aside
 from broker.clock import Clock
@@ -24,13 +22,13 @@ from broker.core.errors import (
 from broker.core.keys import Signer
 from broker.core.wire import DirectoryFiles
 from broker.directory.change import Change
+from broker.directory.handing import readable
 from broker.directory.repository import Repository
 from broker.directory.roles import (
     LIFE,
     ROOT,
     TIMESTAMP,
     TIMESTAMP_NAME,
-    file_name,
     metadata_name,
     role_of_member,
 )
@@ -133,7 +131,7 @@ class Registry:
 
     def _answer(self, version: Version, member: str, known: bytes, more: dict[str, bytes]) -> DirectoryFiles:
         has = self._source.version(known) if known else None
-        wanted = _readable(version, member) - (frozenset() if has is None else has.names)
+        wanted = readable(version, member) - (frozenset() if has is None else has.names)
         wanted |= {metadata_name(ROOT, each) for each in range(1, version.lines[ROOT].number + 1)}
         files = {name: self._files[name] for name in sorted(wanted)} | more
         return DirectoryFiles(
@@ -190,13 +188,3 @@ class Registry:
         await self._aside.call(self._repository.renew, self._online, self._clock.now())
         log_line.info("directory.renewed")
         return True
-
-
-def _readable(version: Version, member: str) -> AbstractSet[str]:
-    """Return the names of the files of a version that a member may have."""
-    withheld = {
-        file_name(each.digest.hex()) for each in version.directory.agreements if member not in each.parties
-    }
-    # An entry is everybody's, also one with the bytes of an agreement.
-    entries = {file_name(sha256(each.entry).hexdigest()) for each in version.listings.values()}
-    return version.names - (withheld - entries)

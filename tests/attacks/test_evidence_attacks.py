@@ -166,7 +166,7 @@ def entry_of(files: Files, member: str) -> str:
 
 
 def agreement_of(files: Files) -> str:
-    return next(name for name, data in files.items() if name.startswith("files/") and b"[[grant]]" in data)
+    return next(name for name, data in files.items() if name.startswith("files/") and b"vn gives jp" in data)
 
 
 def another_key_for_vn(files: Files) -> None:
@@ -192,6 +192,11 @@ def a_signature_less(files: Files) -> None:
     loaded = msgspec.json.decode(files[name])
     loaded["signatures"] = loaded["signatures"][:1]
     files[name] = msgspec.json.encode(loaded, order="sorted")
+
+
+def without_roots(files: Files) -> None:
+    for name in [each for each in files if each.endswith(".root.json")]:
+        del files[name]
 
 
 def snapshot_of(files: Files) -> str:
@@ -359,6 +364,7 @@ ROWS = (
         "directory-mixed",
         directory(lambda f: f.update({agreement_of(f): f[agreement_of(f)].replace(b"gives", b"sells")})),
     ),
+    Row("no root", "directory", "bad-evidence", directory(without_roots)),
     Row(
         "another snapshot",
         "directory",

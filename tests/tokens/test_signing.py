@@ -23,13 +23,11 @@ from broker.core.note import LogKey, LogSigner
 from broker.core.records import decode
 from broker.core.sign1 import parse_signature
 from broker.core.signing import key_named
-from broker.directory.building import root_change, targets_change
-from broker.directory.repository import Repository
 from broker.hub import Ports, run_hub
 from broker.keyring import Elsewhere, make_signer, open_signer
 from broker.keyring.place import KeyPlace, token_place
 from broker.keyring.secret import Secret
-from tests.ceremony import ONLINE, ROOTS, SECRETARIAT, signed, terms
+from tests.ceremony import ONLINE, begin
 from tests.nodes import TestNode
 from tests.softhsm import PIN, Tokens
 from tests.unit.test_outbox import Seen, numbers, places
@@ -241,9 +239,7 @@ async def test_a_hub_waits_for_the_token_with_its_log_s_key_and_signs_checkpoint
     settings = (folder / "hub.toml").read_text()
     (folder / "hub.toml").write_text(settings.replace('"keys/log.pem"', f'"{place}"'))
     (folder / "keys/online.pem").write_bytes(ONLINE.to_pem())
-    root = root_change(replace(terms(), network=NETWORK, log_key=verifier), 1, now)
-    first = [signed(root, *ROOTS[:3]), signed(targets_change(None, {}, now), *SECRETARIAT[:2])]
-    Repository(folder / "directory").take(first, ONLINE, now)
+    begin(folder / "directory", now, network=NETWORK, log_key=verifier)
     tokens.take_out()
     ready: asyncio.Future[Ports] = asyncio.get_running_loop().create_future()
     with capture_logs() as lines:

@@ -16,7 +16,7 @@ from adapters.directory.own import read_own
 from adapters.joining import Places, check_welcome, install, invited, make_invited
 from adapters.member_folder import MemberPlan
 from adapters.stick.offline import make_carrier
-from broker.commands.hub_folder import CARD_FILE, HubPlan, directory_of, make_hub
+from broker.commands.hub_folder import CARD_FILE, HubPlan, make_hub
 from broker.commands.hub_take import make_welcome, take
 from broker.commands.secretariat import (
     Holder,
@@ -27,7 +27,6 @@ from broker.commands.secretariat import (
     newest_of,
     suspend,
 )
-from broker.configuration import load_hub_config
 from broker.core.directory import MemberClass, Use
 from broker.core.errors import (
     BadConfiguration,
@@ -341,7 +340,6 @@ def test_a_certificate_is_issued_to_no_key_that_the_directory_does_not_list(plac
 def test_a_root_that_is_not_of_this_hub_begins_nothing(tmp_path: Path) -> None:
     place = Place(tmp_path)
     _, targets = place.first
-    online = load_hub_config(place.hub)
     with pytest.raises(BadConfiguration, match="take its first root"):
         take(place.hub, [targets], [], NOW)
     other = replace(terms(), network="halong-other")
@@ -351,16 +349,6 @@ def test_a_root_that_is_not_of_this_hub_begins_nothing(tmp_path: Path) -> None:
     ):
         with pytest.raises(BadConfiguration, match=what):
             take(place.hub, [root, targets], [], NOW)
-    members = online.path(online.directory) / "members"
-    members.mkdir()
-    (members / "vn.toml").write_text("")
-    with pytest.raises(BadConfiguration, match="plain files"):
-        take(place.hub, place.first, [], NOW)
-
-
-def test_a_signed_directory_is_changed_by_nobody_who_only_runs_the_hub(place: Place) -> None:
-    with pytest.raises(BadConfiguration, match="the secretariat admits members"):
-        directory_of(load_hub_config(place.hub))
 
 
 def test_a_hub_s_card_with_a_key_that_is_none_is_refused() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from broker.audit.building import INDEX_FILE
+from broker.clock import SystemClock
 from broker.commands.audit import QUESTIONS, asking, notices
 from broker.core.errors import AskingNotLogged
 from broker.core.model import Read, Readable
@@ -20,6 +21,7 @@ from broker.log import Partition, open_log
 from broker.log.topics import READS
 from broker.terminal import Exit
 from tests.audit_day import SECRETS, Day, make_day
+from tests.ceremony import begin
 from tests.crash import Crash
 from tests.unit.test_cli_commands import Terminal, at
 from tests.world import NETWORK
@@ -57,8 +59,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
     folder = tmp_path_factory.mktemp("hub")
     day = make_day(folder)
     (folder / "hub.toml").write_text(f'network = "{NETWORK}"\n')
-    (folder / "directory").mkdir()
-    (folder / "directory/network.toml").write_text(f'name = "{NETWORK}"\nlog_key = "{day.key}"\n')
+    begin(folder / "directory", SystemClock().now(), network=NETWORK, log_key=day.key)
     return day
 
 

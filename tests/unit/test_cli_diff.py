@@ -23,6 +23,7 @@ from broker.log import Partition, Record, open_log
 from broker.log.topics import DECISIONS, PARTITIONS_PER_REGION, hub_topics, notices_topic
 from broker.moments import moment
 from broker.terminal import Exit, Stopped
+from tests.networks import make
 from tests.nodes import TestNode
 from tests.strategies import header
 from tests.unit.test_cli_commands import AGREEMENTS, Terminal, at, network
@@ -121,9 +122,9 @@ def test_old_and_new_are_named_by_day_version_or_folder(past: Terminal) -> None:
     assert past(f"agreement diff {tomorrow} now --dir hub --json").json["old"]["version"] == version
     # A member's copy holds every agreement here; another hub's folder, none.
     assert past("agreement diff now vn --dir hub --json").json["lanes"] == []
-    assert past("init hub empty --network halong-test --listen 127.0.0.1:8443 --health-port 0").code == 0
-    assert past("agreement diff now empty --dir hub --json").json["changes"]["removed"] == 20
-    assert past("agreement diff now empty/directory --dir hub --json").json["changes"]["removed"] == 20
+    make(Path("empty"))
+    assert past("agreement diff now empty/hub --dir hub --json").json["changes"]["removed"] == 20
+    assert past("agreement diff now empty/hub/directory --dir hub --json").json["changes"]["removed"] == 20
     for wrong, said in (
         ("agreement diff 1999-01-01 now --dir hub", "nothing was decided before this time"),
         (f"agreement diff {'0' * 64} now --dir hub", "this version is not held here"),

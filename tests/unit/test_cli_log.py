@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from broker.clock import SystemClock
-from broker.commands.hub_folder import HubPlan, make_hub
 from broker.commands.log_check import check_log
 from broker.configuration import load_hub_config
 from broker.core.keys import Algorithm, PrivateKey
@@ -19,6 +18,7 @@ from broker.core.model import Checkpoint, Leaf
 from broker.core.note import LogKey, LogSigner
 from broker.core.records import frame, unframe
 from broker.core.tiles import tiles_of
+from broker.demo.network import Network
 from broker.log import Log, Record, Stored, open_log
 from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, REFUSALS, hub_topics
 from broker.services.metrics import Metrics
@@ -27,12 +27,12 @@ from broker.services.tile_folder import TileFolder
 from broker.services.tiles import Tiles
 from broker.terminal import Exit
 from tests.leaves import files_in, refusals
+from tests.networks import hub_of, make
 from tests.unit.test_cli_commands import Terminal, at
 from tests.unit.test_cli_recount import AlteredLog
 
 __all__ = ["at"]
 
-PLAN = HubPlan(network="halong-test", host="127.0.0.1", port=0, name="127.0.0.1", health_port=0)
 SECONDS = 30.0
 COUNT = 600
 
@@ -62,10 +62,9 @@ async def run(folder: Path, records: Sequence[Record], size: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, made_network: Network) -> Path:
     """A hub's folder whose log has refusals with leaves, signed, and tiles."""
-    folder = tmp_path_factory.mktemp("log") / "hub"
-    make_hub(folder, PLAN, SystemClock().now())
+    folder = hub_of(made_network, tmp_path_factory.mktemp("log") / "hub")
     asyncio.run(run(folder, refusals(COUNT), COUNT))
     return folder
 
@@ -88,8 +87,10 @@ def test_a_whole_log_is_checked(at: Terminal, hub: Path) -> None:
     assert (found["tiles"], found["waiting"], found["behind"], found["findings"]) == (4, 0, 0, [])
 
 
-def test_a_log_without_checkpoints_is_not_checked(at: Terminal, tmp_path: Path) -> None:
-    make_hub(tmp_path / "hub", PLAN, SystemClock().now())
+def test_a_log_without_checkpoints_is_not_checked(
+    at: Terminal, tmp_path: Path, made_network: Network
+) -> None:
+    hub_of(made_network, tmp_path / "hub")
 
     async def create() -> None:
         async with open_log(load_hub_config(tmp_path / "hub").log_url) as log:
@@ -275,10 +276,9 @@ def test_entries_and_tiles_altered_together_do_not_have_the_signed_root(
     at: Terminal, hub: Path, tmp_path: Path
 ) -> None:
     assert at("audit export hub kept").code == Exit.HELD
-    other = tmp_path / "other"
-    make_hub(other, PLAN, SystemClock().now())
+    other = make(tmp_path / "others").hub
     asyncio.run(run(other, refusals(COUNT), COUNT))
-    assert at("audit export other out").code == Exit.HELD
+    assert at(f"audit export {other} out").code == Exit.HELD
     # Tiles of another history, whole and fitting one another, under this log's checkpoint.
     for name in ("checkpoint", "log.vkey"):
         shutil.copy(tmp_path / "kept" / name, tmp_path / "out" / name)

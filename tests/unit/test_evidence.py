@@ -25,19 +25,17 @@ from broker.core.records import encode
 from broker.core.sealing import seals_root
 from broker.core.signed_note import merged, split_note
 from broker.core.signing import sign_header
-from broker.directory.folder import FolderDirectory
 from broker.directory.layout import Layout
 from broker.directory.roles import ROOT, SNAPSHOT
 from broker.evidence.archive import MOST_FILES, read_case, write_case
 from broker.evidence.building import bundle, opened
 from broker.evidence.checking import Trust
-from broker.evidence.needed import number_of, plain_files, signed_files
+from broker.evidence.needed import number_of, signed_files
 from broker.evidence.redacting import without
 from broker.evidence.report import Found, State
-from broker.evidence.versions import load_in_bundle
 from broker.terminal import run
 from tests.cases import MINUTE, Making, agreement
-from tests.ceremony import NOW, member, private
+from tests.ceremony import NOW, private
 from tests.signed_world import SignedWorld
 from tests.world import CATALOGUE, NETWORK, notice, sighting
 
@@ -236,73 +234,6 @@ def test_what_was_sealed_may_be_left_out_like_the_rest(making: Making) -> None:
     assert (once.seals is not None, twice.seals) == (True, ())
     with pytest.raises(BadSeal):
         bundle(replace(once, seals=once.seals[:-1]), CATALOGUE)  # type: ignore[index]
-
-
-# --- a directory of plain files ------------------------------------------------------------------------
-
-
-class PlainMaking(Making):
-    """The same network with a directory of plain files."""
-
-    def __init__(self, folder: Path) -> None:
-        source = FolderDirectory(folder / "directory", folder / "archive")
-        vkey = json.dumps(self.vkey)
-        (folder / "directory").mkdir()
-        (folder / "directory/network.toml").write_text(f'name = "{NETWORK}"\nlog_key = {vkey}\n')
-        for id_ in ("vn", "jp", "nl"):
-            source.write_member(member(id_))
-        for receiver, slots in (("jp", ["facts", "persons"]), ("nl", ["facts"])):
-            terms = source.write_agreement(agreement("vn", receiver, slots))
-            for party in ("vn", receiver):
-                source.accede(party, terms)
-        self.directory = source.load()
-        self.archive = folder / "archive"
-
-    def files(self, grounds: Any) -> dict[str, bytes]:
-        archived = {
-            f"{path.parent.name}/{path.name}": path.read_bytes()
-            for path in self.archive.rglob("*")
-            if path.is_file()
-        }
-        return plain_files(archived, [self.directory.version], grounds)
-
-
-def test_a_directory_of_plain_files_is_the_hubs_word_for_which_the_log_vouches(tmp_path: Path) -> None:
-    making = PlainMaking(tmp_path)
-    case = making.case(receivers=("jp",))
-    data = bundle(case, CATALOGUE)
-
-    assert shown(data, log_key=case.log_key).complete
-    assert (shown(data).holds, shown(data).complete) == (True, False)
-    later = msgspec.structs.replace(case.manifest, heard=case.manifest.directory)
-    with pytest.raises(BadEvidence, match="vouches"):
-        bundle(replace(case, manifest=later), CATALOGUE)
-    # The agreement with nl is nobody's business here.
-    assert b"vn gives nl" not in b"".join(read_case(data).values())
-    for change in (
-        lambda f: f.update({f"versions/{OTHER}.json": b"{}"}),
-        lambda f: f.update({next(iter(f)): b"{}"}),
-        lambda f: f.pop(f"versions/{case.manifest.directory}.json"),
-        lambda f: f.update(
-            {
-                name: text.replace(b"Customs of nl", b"Customs of NL")
-                for name, text in f.items()
-                if b"of nl" in text
-            }
-        ),
-        lambda f: f.pop(next(name for name, text in f.items() if b'id = "nl"' in text)),
-    ):
-        altered = dict(case.directory)
-        change(altered)
-        with pytest.raises(BadEvidence):
-            bundle(replace(case, directory=altered), CATALOGUE)
-
-
-def test_a_snapshot_has_one_form() -> None:
-    for text in (b'{"network.toml": ""}', b'{"b":"","a":""}', b"[]", b"\xff"):
-        version = sha256(text).hexdigest()
-        with pytest.raises(BadEvidence, match="form"):
-            load_in_bundle({f"versions/{version}.json": text}, version, None)
 
 
 # --- the page ------------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def accede_command(
     signed = None
     if not already and not dry_run and _signs_here(place, who):
         signed = _sign(place, who, key, output, passphrase_fd, accede=[text], yes=yes)
-    following = _next_of_accede(place, agreement, who, signed, output, already=already)
+    following = _next_of_accede(agreement, who, signed, output, already=already)
     if as_json:
         answer(
             {
@@ -205,7 +205,7 @@ def leave_command(
         if not dry_run and _signs_here(place, who):
             leave = [(found.id, found.version)]
             signed = _sign(place, who, key, output, passphrase_fd, leave=leave, yes=yes)
-        following = _next_of_leave(place, found, who, signed, output)
+        following = _next_of_leave(found, who, signed, output)
     if as_json:
         answer(
             {
@@ -228,7 +228,7 @@ def leave_command(
 
 def _signs_here(place: Place, member: str) -> bool:
     """Say whether this is the node of the member, which has its own role to sign."""
-    return place.is_signed and place.member == member
+    return place.member == member
 
 
 def _sign(
@@ -248,28 +248,19 @@ def _after_signing(output: Path | None) -> str:
 
 
 def _next_of_accede(
-    place: Place, named: str, member: str, signed: Path | None, output: Path | None, *, already: bool
+    named: str, member: str, signed: Path | None, output: Path | None, *, already: bool
 ) -> str:
     if already:
         return "nothing: it is acceded to"
     if signed is not None:
         return _after_signing(output)
-    if place.is_signed:
-        return f"{member} signs it at its own node: halong agreement accede {named}"
-    if place.member is None:
-        return f"halong hub agree {named} --party {member} --dir {place.folder}"
-    return f"send {named} to the hub's operator, who lists it: halong hub agree {named} --party {member}"
+    return f"{member} signs it at its own node: halong agreement accede {named}"
 
 
-def _next_of_leave(
-    place: Place, agreement: Agreement, member: str, signed: Path | None, output: Path | None
-) -> str:
+def _next_of_leave(agreement: Agreement, member: str, signed: Path | None, output: Path | None) -> str:
     if signed is not None:
         return _after_signing(output)
-    if place.is_signed:
-        return f"{member} signs it at its own node: halong agreement leave {agreement.name}"
-    line = f"take the line {agreement.name} out of members/{member}.toml in the hub's directory"
-    return line if place.member is None else f"ask the hub's operator to {line}"
+    return f"{member} signs it at its own node: halong agreement leave {agreement.name}"
 
 
 def _end_in_order(

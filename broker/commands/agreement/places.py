@@ -20,7 +20,7 @@ from broker.terminal import FOLDER, Exit, Stopped
 if TYPE_CHECKING:
     from broker.core.agreements import Agreement
     from broker.core.directory import Directory
-    from broker.directory import Source
+    from broker.directory.signed import SignedDirectory
 
 HUB_FILE = "hub.toml"
 MEMBER_FILE = "member.toml"
@@ -43,7 +43,7 @@ class Place:
     """A hub's or node's folder; `member` is whose node it is, None for the hub."""
 
     folder: Path
-    source: Source
+    source: SignedDirectory
     member: str | None
 
     @cached_property
@@ -54,13 +54,6 @@ class Place:
             BadConfiguration: It cannot be used.
         """
         return self.source.load()
-
-    @property
-    def is_signed(self) -> bool:
-        """Say whether each member signs for itself what it accedes to."""
-        from broker.directory.signed import SignedDirectory
-
-        return isinstance(self.source, SignedDirectory)
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -81,7 +74,7 @@ def open_place(folder: Path) -> Place:
         from broker.directory.sources import source_in
 
         hub = load_hub_config(folder)
-        return Place(folder, source_in(hub.path(hub.directory), hub.path(hub.archive), SystemClock()), None)
+        return Place(folder, source_in(hub.path(hub.directory), SystemClock()), None)
     if (folder / MEMBER_FILE).exists():
         from adapters.configuration import load_node_config
         from adapters.node import directory_source

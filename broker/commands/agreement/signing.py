@@ -19,7 +19,6 @@ from broker.core.errors import BadConfiguration
 from broker.directory.building import member_change
 from broker.directory.change import Change
 from broker.directory.preview import describe, say_needs
-from broker.directory.signed import SignedDirectory
 from broker.directory.signers import needs_of
 from broker.directory.versions import Version
 from broker.files import write_whole
@@ -48,7 +47,6 @@ def prepare(
         UnfitDirectory: The directory cannot be used as it is.
     """
     source = place.source
-    assert isinstance(source, SignedDirectory)
     source.load()
     newest = source.newest
     listing = None if newest is None else newest.version.listings.get(member)

@@ -8,7 +8,6 @@ Nothing is written anywhere: the changed directory is a value that is gone with 
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -20,8 +19,9 @@ from broker.core.agreements import parse_agreement
 from broker.core.clauses import Agreement
 from broker.core.directory import Directory
 from broker.core.strict_toml import MOST_FILE_BYTES
-from broker.directory.folder import NETWORK
-from broker.directory.sources import is_signed, source_in
+from broker.directory.layout import Layout
+from broker.directory.roles import ROOT
+from broker.directory.sources import source_in
 from broker.files import read_sent
 from broker.moments import NOW, time_of
 from broker.terminal import Exit, Stopped
@@ -171,9 +171,8 @@ def directory_named(text: str, place: Place, in_force: Callable[[int], bytes | N
 def _of_folder(path: Path) -> Directory:
     if (path / HUB_FILE).exists() or (path / MEMBER_FILE).exists():
         return open_place(path).directory
-    if (path / NETWORK).exists() or is_signed(path):
-        with tempfile.TemporaryDirectory(prefix="halong-diff-") as archive:
-            return source_in(path, Path(archive), SystemClock()).load()
+    if Layout(path).numbers(ROOT):
+        return source_in(path, SystemClock()).load()
     raise _unknown("this folder holds no directory, and is no hub's or node's", str(path))
 
 

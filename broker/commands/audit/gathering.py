@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from pathlib import Path
 
 from broker.commands.agreement.past_at_hub import partitions_named
 from broker.configuration import HubConfig
@@ -35,12 +34,10 @@ from broker.core.signed_note import Line, merged, split_note
 from broker.core.signing import open_receipt
 from broker.core.timely import COVERED_WITHIN_MS
 from broker.core.tlog_proof import TlogProof, write_proof
-from broker.directory.history import read_history
 from broker.directory.layout import Layout
 from broker.directory.roles import ROOT, SNAPSHOT
-from broker.directory.sources import is_signed
 from broker.evidence.case import Case, Logged, Manifest
-from broker.evidence.needed import number_of, plain_files, signed_files
+from broker.evidence.needed import number_of, signed_files
 from broker.log import Log, Partition, Stored
 from broker.log.topics import (
     AUDIT_CHECKPOINTS,
@@ -284,18 +281,9 @@ def directory_files(
         UnfitDirectory: It is here, and no reader would take it.
     """
     path = config.path(config.directory)
-    if not is_signed(path):
-        return plain_files(_archived(config.path(config.archive)), versions, grounds)
     layout = Layout(path)
     numbers = [number_of(layout, layout.numbers(SNAPSHOT), each) for each in versions]
     return signed_files(layout, layout.numbers(ROOT)[0], numbers, grounds)
-
-
-def _archived(archive: Path) -> Mapping[str, bytes]:
-    history = read_history(archive)
-    return {f"versions/{version}.json": text.encode() for version, text in history.snapshots.items()} | {
-        f"files/{digest}": text.encode() for digest, text in history.files.items()
-    }
 
 
 def _first_over(checkpoints: Sequence[Checkpoint], index: int) -> Checkpoint | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 
-from broker.commands.hub_folder import directory_of
 from broker.configuration import HubConfig, tls_of
 from broker.core.directory import Directory
 from broker.directory.layout import Layout
 from broker.directory.loading import load_newest
-from broker.directory.sources import is_signed, trusted_root
+from broker.directory.sources import trusted_root
 from broker.log import Log, open_log
 
 READ_SECONDS = 60.0
@@ -18,9 +17,7 @@ READ_SECONDS = 60.0
 def newest_directory(config: HubConfig) -> Directory:
     """Return the newest directory, also one that nobody vouches for any more: the log is as old as it is."""
     path = config.path(config.directory)
-    if is_signed(path):
-        return load_newest(Layout(path), trusted_root(path)).version.directory
-    return directory_of(config).load()
+    return load_newest(Layout(path), trusted_root(path)).version.directory
 
 
 def stored_log(config: HubConfig) -> AbstractAsyncContextManager[Log]:

@@ -8,6 +8,7 @@ import click
 
 from broker.clock import SystemClock
 from broker.commands.secretariat import Holder, change_path, make_secretariat
+from broker.configuration import HUB_FILE, load_hub_config
 from broker.core.errors import BadConfiguration
 from broker.core.keys import Algorithm, PublicKey
 from broker.directory.handing import read_hub_card
@@ -104,7 +105,9 @@ def init(
     confirm("Make it?", yes=yes)
     ask = asker(passphrase_fd)
     held = [holder(each, ask, encrypted=encrypted) for each in (*roots, *secretaries)]
-    beside = card_file.parent / "directory"
+    # The hub is on this machine if what it tells of itself still lies in its folder.
+    here = card_file.parent
+    hub = load_hub_config(here) if (here / HUB_FILE).exists() else None
     changes = make_secretariat(
         folder,
         card,
@@ -112,7 +115,7 @@ def init(
         held[len(roots) :],
         SystemClock().now(),
         thresholds=(root_threshold, secretariat_threshold),
-        hub=beside if beside.is_dir() else None,
+        hub=None if hub is None else hub.path(hub.directory),
     )
     paths = [str(change_path(folder, each)) for each in changes]
     if as_json:

@@ -14,7 +14,6 @@ from broker.commands import hub_backup, node_backup
 from broker.commands.hub_folder import AUTHORITY_KEY
 from broker.configuration import HUB_FILE, load_hub_config
 from broker.core.errors import BadConfiguration
-from broker.directory.sources import is_signed
 from broker.keyring import KeyPlace
 from broker.keyring.secret import Ask
 from broker.passphrases import asker
@@ -72,8 +71,7 @@ def keys_of(folder: Path) -> FolderKeys:
             uses.append(("countersignatures", node.keys.countersign))
         if node.keys.witness is not None:
             uses.append(("cosignatures of the log", node.keys.witness))
-        if is_signed(node.path(node.directory)):
-            uses.append(("what the member says of itself", node.keys.directory))
+        uses.append(("what the member says of itself", node.keys.directory))
         uses.append(("transport", KeyPlace(str(node.keys.tls))))
         file = node.keys.passphrase_file
         return FolderKeys(node.member, uses, node_backup.contents(node), file and node.path(file))
