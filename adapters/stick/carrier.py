@@ -58,7 +58,7 @@ NO_PLACE = -1
 class Carried(msgspec.Struct, frozen=True, kw_only=True):
     """What a carrier remembers.
 
-    `directory` is the version that the node has, None if it has a plain folder; `refused_change` the code
+    `directory` is the version that the node has, None if it has none yet; `refused_change` the code
     with which the hub refused the node's change of its role.
     `seen` are the SHA-256 of the latest sticks by their numbers; `part` counts the sticks that went back in
     answer to the last, `place` is how far its feed went along.

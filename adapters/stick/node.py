@@ -149,7 +149,7 @@ class StickNode:
         return Exported(number, len(unsent), len(receipts), len(asked), unknown)
 
     async def _knows(self) -> Knows | None:
-        """Return which version of the directory is here, and what we signed; None of a plain folder."""
+        """Return which version of the directory is here, and what we signed; None where there is none yet."""
         if self._node.refresher is None:
             return None
         version, change = await self._node.refresher.known()
