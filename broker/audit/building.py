@@ -20,15 +20,14 @@ from broker.audit.leaves import Leaves
 from broker.audit.taking import Taking
 from broker.core.catalogue import Catalogue
 from broker.core.errors import NotCanonical, Refused
-from broker.core.model import Checkpoint, Delivery, Envelope, Leaf
+from broker.core.model import Checkpoint, Leaf
 from broker.core.note import LogKey
-from broker.core.records import class_of, unframe
+from broker.core.records import unframe
 from broker.log import Log, Partition, Stored
 from broker.log.topics import (
     AUDIT_CHECKPOINTS,
     AUDIT_LEAVES,
     DECISIONS,
-    ERASED,
     ERASURES,
     READS,
     RECEIPTS,
@@ -107,16 +106,15 @@ class AuditIndex:
         # What refers is bounded first, and read last.
         last = await log.ends([READS, RECEIPTS, REFUSALS, ERASURES, AUDIT_CHECKPOINTS])
         middle = await log.ends([DECISIONS, AUDIT_LEAVES])
-        first = {**await log.ends([INBOXES]), **await log.ends([NOTICES])}
-        ends = {**last, **middle, **first}
-        counted = _Counted(progress, sum(max(0, end - self._place(each)) for each, end in ends.items()))
-        for topic in (NOTICES, INBOXES):
-            prefix = topic.removesuffix("*")
-            for partition in sorted(each for each in ends if each.topic.startswith(prefix)):
-                await self._follow(log, partition, ends[partition], counted)
-            # What was erased meanwhile stands no more where it stood.
-            for partition, end in (await log.ends([ERASED])).items():
-                await self._follow(log, partition, end, counted)
+        ends = {**last, **middle}
+        waiting = {**ends, **await log.ends([INBOXES, NOTICES])}
+        counted = _Counted(progress, sum(max(0, end - self._place(each)) for each, end in waiting.items()))
+        # Twice: what was erased meanwhile has left its place, and what is left of it stands behind.
+        for _ in range(2):
+            inboxes, notices = await log.ends([INBOXES]), await log.ends([NOTICES])
+            for found in (notices, inboxes):
+                for partition, end in sorted(found.items()):
+                    await self._follow(log, partition, end, counted)
         for topic in (DECISIONS, READS, RECEIPTS, REFUSALS, ERASURES, AUDIT_LEAVES, AUDIT_CHECKPOINTS):
             for partition in sorted(each for each in ends if each.topic == topic):
                 await self._follow(log, partition, ends[partition], counted)
@@ -186,7 +184,6 @@ class AuditIndex:
             RECEIPTS: taking.receipt,
             REFUSALS: taking.refusal,
             ERASURES: taking.erasure,
-            ERASED: self._remains,
             AUDIT_CHECKPOINTS: lambda value: self.leaves.take_checkpoint(unframe(Checkpoint, value)),
         }
         if topic == AUDIT_LEAVES:
@@ -194,14 +191,6 @@ class AuditIndex:
         by_kind = taking.statement if topic.startswith("notices.") else taking.delivery
         read = readers.get(topic, by_kind)
         return lambda stored: read(stored.value)
-
-    def _remains(self, value: bytes) -> None:
-        """Take what is left of an erased record."""
-        kind = class_of(value)
-        if kind is Envelope:
-            self._taking.statement(value)
-        elif kind is Delivery:
-            self._taking.delivery(value)
 
 
 class _Counted:

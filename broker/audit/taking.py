@@ -94,7 +94,7 @@ class Taking:
     # --- statements ---------------------------------------------------------------------------------
 
     def statement(self, value: bytes) -> None:
-        """Take a record of `notices.*`, or what is left of one.
+        """Take a record of `notices.*`, or what is left of one that was erased.
 
         Raises:
             NotCanonical: It cannot be read.
@@ -204,7 +204,7 @@ class Taking:
     # --- deliveries ---------------------------------------------------------------------------------
 
     def delivery(self, value: bytes) -> None:
-        """Take a record of an inbox, or what is left of one: its head, and nothing of its content.
+        """Take a record of an inbox, erased or not: its head, and nothing of its content.
 
         Raises:
             NotCanonical: It cannot be read.

@@ -17,6 +17,7 @@ from broker.audit.building import AuditIndex
 from broker.audit.gaps import gaps
 from broker.audit.life import life
 from broker.audit.members import standings
+from broker.audit.sharing import search
 from broker.core.errors import BadConfiguration, NotCanonical
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.model import Decision, Delivery, DeliveryHead, Leaf
@@ -26,7 +27,8 @@ from broker.log import Log, Partition, Stored, open_log
 from broker.log.topics import AUDIT_LEAVES
 from tests.audit_day import Day, live, make_day
 from tests.crash import Crash
-from tests.world import CATALOGUE, World
+from tests.unit.test_erasure import erased, order
+from tests.world import CATALOGUE, World, sighting
 
 NUMBERED = {
     "facts": "SELECT s.id, f.text FROM facts f JOIN statement s ON s.n = f.rowid",
@@ -343,6 +345,40 @@ def test_a_question_to_a_damaged_index_is_a_doubt(day: Day, tmp_path: Path) -> N
     with pytest.raises(Doubted):
         file.rows("SELECT * FROM refers")
     file.close()
+
+
+@pytest.mark.sockets
+async def test_what_the_hub_erases_goes_from_the_index_which_is_then_one_made_anew(tmp_path: Path) -> None:
+    canary = "Canaryplace"
+    async with World(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp", slots=["facts", "persons"])
+        first = await world.publish("vn", sighting(place=canary))
+        other = await world.publish("vn", sighting(place="Hue"))
+        await world.deliveries("jp")
+        await world.settle()
+        index = AuditIndex(tmp_path / "audit.index", world.log_signer.key, CATALOGUE)
+        await index.refresh(world.log)
+        assert search(index, canary).count == 1
+        assert files_with(tmp_path / "audit.index", canary) != []
+
+        order(world, tmp_path, first.statement)
+        await erased(world, tmp_path)
+        await index.refresh(world.log)
+
+        assert search(index, canary).count == 0
+        assert [each.statement for each in search(index, "hue").statements] == [other.statement]
+        assert files_with(tmp_path / "audit.index", canary) == []
+        assert life(index, first.statement.hex()).stages[-1].what == "erased"
+        before = rows_of(index)
+        index.begin_anew()
+        await index.refresh(world.log)
+        assert rows_of(index) == before
+        assert not any(gaps(index, world.clock.now()))
+        index.close()
+
+
+def files_with(path: Path, text: str) -> list[str]:
+    return [each.name for each in path.parent.glob(f"{path.name}*") if text.encode() in each.read_bytes()]
 
 
 @pytest.mark.kafka
