@@ -6,7 +6,9 @@ types, so that a field of the wrong kind is an error that names the field.
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from functools import lru_cache
+from threading import Lock
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +16,9 @@ from msgspec import Struct
 from broker.core.errors import NotCanonical
 
 T = TypeVar("T")
+
+_MAKING = Lock()
+"""msgspec looks into a type when it first reads one, and two threads that do so at once end the process."""
 
 NOT_HERE = "not-here"
 """The code, with status 503, of a process of the hub whose part another is: ask another address."""
@@ -191,7 +196,7 @@ def read(data: bytes, shape: type[T]) -> T:
         NotCanonical: It is no JSON, or not of that shape; `field` names the place.
     """
     try:
-        return msgspec.json.decode(data, type=shape)
+        return cast(T, _decoder(shape).decode(data))
     except msgspec.ValidationError as error:
         _, found, path = str(error).rpartition("`$")
         raise NotCanonical("not of its shape", field=path.strip("`.") if found else None) from None
@@ -201,3 +206,13 @@ def read(data: bytes, shape: type[T]) -> T:
         raise NotCanonical("no JSON: not in UTF-8") from None
     except RecursionError:
         raise NotCanonical("no JSON: nested too deeply") from None
+
+
+def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
+    with _MAKING:
+        return _made(shape)
+
+
+@lru_cache(maxsize=256)
+def _made(shape: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(shape)

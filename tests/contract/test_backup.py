@@ -16,7 +16,7 @@ from broker.core.errors import BadConfiguration
 from broker.core.note import LogKey
 from broker.core.records import encode
 from broker.log import Log, Partition, Record, Topic, open_log
-from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DECISIONS, inbox_topic
+from broker.log.topics import AUDIT_CHECKPOINTS, AUDIT_LEAVES, DECISIONS, ERASED, inbox_topic
 from tests.nodes import TestNode
 from tests.world import Content, World, sighting
 
@@ -114,7 +114,10 @@ async def test_nodes_go_on_at_a_hub_that_came_back_and_miss_nothing(
 
 
 class BusyLog:
-    """A log on which something happens whenever somebody has asked for ends or places."""
+    """A log on which something happens whenever somebody has asked for ends or places.
+
+    Not where what was erased is looked for while records are copied: how often that is depends on the engine.
+    """
 
     def __init__(self, log: Log, happen: Callable[[], Awaitable[None]]) -> None:
         self._log = log
@@ -127,7 +130,8 @@ class BusyLog:
     async def ends(self, topics: Sequence[str]) -> Mapping[Partition, int]:
         found = await self._log.ends(topics)
         self.asked.append(topics)
-        await self._happen()
+        if topics != [ERASED]:
+            await self._happen()
         return found
 
     async def places(self, reader: str) -> Mapping[Partition, int]:
