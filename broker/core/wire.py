@@ -196,7 +196,7 @@ def read(data: bytes, shape: type[T]) -> T:
         NotCanonical: It is no JSON, or not of that shape; `field` names the place.
     """
     try:
-        return cast(T, _decoder(shape).decode(data))
+        return cast("T", _decoder(shape).decode(data))
     except msgspec.ValidationError as error:
         _, found, path = str(error).rpartition("`$")
         raise NotCanonical("not of its shape", field=path.strip("`.") if found else None) from None
