@@ -215,6 +215,9 @@ class StickNode:
             stopped: HalongError | None = None
             behind = 0
             for line in lines:
+                if isinstance(line, Fed) and line.after < self._incoming.place() >= line.feed.next:
+                    # All of it is here, and the log was smaller then than it is known to be now.
+                    continue
                 self._hub.hear(line)
                 if isinstance(line, Fed):
                     behind = line.feed.behind
