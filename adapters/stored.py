@@ -16,8 +16,11 @@ import msgspec
 from broker.core.agreements import Reference
 from broker.core.errors import Refused, StoreDamaged
 from broker.core.records import decode
+from broker.core.wire import json_shape, read
 
 T = TypeVar("T")
+
+_REFERENCE = json_shape(Reference)
 
 
 @contextmanager
@@ -62,4 +65,4 @@ def stored_reference(value: bytes) -> Reference:
         StoreDamaged: It says nothing.
     """
     with stored("refs.value"):
-        return msgspec.json.decode(value, type=Reference)
+        return read(value, _REFERENCE)

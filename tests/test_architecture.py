@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -46,3 +47,18 @@ def test_source_files_stay_small() -> None:
         if (lines := len(path.read_text().splitlines())) > 400
     }
     assert long == {}
+
+
+def test_no_json_is_read_in_a_shape_that_is_looked_into_while_threads_run() -> None:
+    """Two threads that are the first to read one type end the process; `wire.json_shape` is before them."""
+    elsewhere = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for package in ("broker", "adapters")
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "msgspec.json.decode"
+        # Builtins such as list[str] have nothing to be looked into.
+        and any(each.arg == "type" and isinstance(each.value, ast.Name) for each in node.keywords)
+    ]
+    assert elsewhere == []

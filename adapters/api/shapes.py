@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from broker.core.wire import json_shape
+
 MOST_NOTICES = 1000
 MOST_SOURCE = 200
 
@@ -390,3 +392,7 @@ class Problem(Shape, frozen=True, omit_defaults=True):
     code: Annotated[str, Meta(examples=["bad-slot"])]
     detail: str
     field: Annotated[str | None, Meta(examples=["notice.declared_goods.0.value"])] = None
+
+
+for _shape in Shape.__subclasses__():
+    json_shape(_shape)

@@ -15,7 +15,7 @@ import msgspec
 
 from broker.core.errors import BadConfiguration, DirectoryMalformed, NotCanonical
 from broker.core.keys import Algorithm, PublicKey
-from broker.core.wire import read
+from broker.core.wire import json_shape, read
 from broker.directory.change import Change
 from broker.files import write_whole
 
@@ -37,6 +37,7 @@ class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
+@json_shape
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     keys: list[_Key]
     next: list[_Key] = []

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from broker.core.errors import DirectoryRolledBack, NotCanonical
-from broker.core.wire import read
+from broker.core.wire import json_shape, read
 from broker.files import write_whole
 
 SEEN = "seen.json"
@@ -24,6 +24,9 @@ class _Seen(NamedTuple):
     version: str
     number: int
     at: int | None
+
+
+_SEEN = json_shape(list[_Seen])
 
 
 class Seen:
@@ -41,7 +44,7 @@ class Seen:
     def read(self) -> None:
         """Read what is remembered; a file that is damaged remembers nothing, and lets pass."""
         try:
-            found = read(self._path.read_bytes(), list[_Seen])
+            found = read(self._path.read_bytes(), _SEEN)
         except (FileNotFoundError, NotCanonical):
             found = []
         self._arrange(found)

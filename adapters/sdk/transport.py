@@ -17,7 +17,8 @@ import msgspec
 
 from adapters.api.shapes import Problem
 from broker.core.error_codes import error_of
-from broker.core.errors import BadConfiguration, HalongError, Unavailable
+from broker.core.errors import BadConfiguration, HalongError, NotCanonical, Unavailable
+from broker.core.wire import read
 
 T = TypeVar("T")
 
@@ -84,8 +85,8 @@ class Transport:
         data = None if body is None else msgspec.json.encode(body)
         answer = await self.text(method, path, query=query, data=data, headers=headers, patience=patience)
         try:
-            return msgspec.json.decode(answer, type=shape)
-        except (msgspec.DecodeError, RecursionError):
+            return read(answer, shape)
+        except NotCanonical:
             raise Unavailable("the answer is not of its shape: is this a node of another version?") from None
 
     async def text(
@@ -130,7 +131,7 @@ class Transport:
 
 def _error(status: int, answer: bytes) -> HalongError:
     try:
-        told: Any = msgspec.json.decode(answer, type=Problem)
-    except (msgspec.DecodeError, RecursionError):
+        told: Any = read(answer, Problem)
+    except NotCanonical:
         return Unavailable(f"the answer is {status}, and no problem of a node's API")
     return (error_of(told.code) or Unavailable)(told.detail, field=told.field)

@@ -13,11 +13,13 @@ from adapters.notices import CLASSES
 from adapters.typed import TypedNotice
 from broker.core.error_codes import error_of
 from broker.core.errors import HalongError, Refused, Unavailable
+from broker.core.wire import json_shape
 
 STAGES = tuple(each for each in get_args(shapes.Stage) if each != "refused")
 FINAL = STAGES[-1]
 
 
+@json_shape
 class Delivery(shapes.Delivery, frozen=True, kw_only=True):
     """A notice that was delivered to this member; its node verified it.
 
@@ -48,6 +50,7 @@ class Delivery(shapes.Delivery, frozen=True, kw_only=True):
         return None if due is None else datetime.fromisoformat(due)
 
 
+@json_shape
 class Deliveries(shapes.Shape, frozen=True, kw_only=True):
     """What came after a place."""
 

@@ -43,7 +43,7 @@ from adapters.stick.listing import Listing
 from broker.core.errors import BadConfiguration, BadStick, NotCanonical, Refused, StickMissing, Unavailable
 from broker.core.model import Envelope, Region
 from broker.core.records import decode, statement_id
-from broker.core.wire import Outcome, StatementStatus, StreamPosition
+from broker.core.wire import Outcome, StatementStatus, StreamPosition, json_shape, read
 from broker.files import make_private_folder, write_whole
 
 STATE_FILE = "carried.json"
@@ -55,6 +55,7 @@ LOOK_SECONDS = 0.5
 NO_PLACE = -1
 
 
+@json_shape
 class Carried(msgspec.Struct, frozen=True, kw_only=True):
     """What a carrier remembers.
 
@@ -342,10 +343,10 @@ class Carrier:
 
     def _recall(self) -> Carried | None:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Carried)
+            return read(self._path.read_bytes(), Carried)
         except FileNotFoundError:
             return None
-        except msgspec.DecodeError:
+        except NotCanonical:
             raise BadConfiguration("it is not what this carrier wrote", field=str(self._path)) from None
 
     def _remember(self, carried: Carried) -> None:

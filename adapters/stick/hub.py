@@ -19,7 +19,7 @@ from broker.core.error_codes import error_of
 from broker.core.errors import BadStick, Refused, Unavailable
 from broker.core.model import Envelope, Region
 from broker.core.records import decode, statement_id
-from broker.core.wire import DirectoryFiles, Feed, Outcome, Outcomes, StatementStatus, StreamPosition
+from broker.core.wire import DirectoryFiles, Feed, Outcome, Outcomes, StatementStatus, StreamPosition, read
 from broker.directory.roles import TIMESTAMP_NAME
 
 STREAM_FACT = "stick/stream/"
@@ -122,7 +122,7 @@ class StickHub:
         if told is None:
             raise NotOnStick("the hub must first tell where the stream stands", field="stream")
         with stored("facts.value"):
-            return msgspec.json.decode(told, type=StreamPosition)
+            return read(told, StreamPosition)
 
     async def feed(self, after: int, limit: int, wait: float) -> Feed:  # noqa: ARG002 - nothing to wait for
         """Return what of the line that was heard last comes after a place."""

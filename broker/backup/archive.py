@@ -19,7 +19,8 @@ from typing import IO, Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from broker.core.errors import BadConfiguration
+from broker.core.errors import BadConfiguration, NotCanonical
+from broker.core.wire import json_shape, read
 from broker.progress import Tell
 
 FORMAT: Final = 1
@@ -75,6 +76,7 @@ class LogCopy(msgspec.Struct, frozen=True):
     root: Hex
 
 
+@json_shape
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a backup is of, and all of its parts."""
 
@@ -224,8 +226,8 @@ def _manifest(path: Path, stream: io.RawIOBase, length: int) -> Manifest:
     if length > MOST_MANIFEST_BYTES:
         raise BadConfiguration("the manifest is larger than any", field=str(path))
     data = stream.read()
-    with contextlib.suppress(msgspec.MsgspecError):
-        said = msgspec.json.decode(data, type=_Format)
+    with contextlib.suppress(NotCanonical):
+        said = read(data, _Format)
         if said.format > FORMAT:
             raise BadConfiguration(
                 f"is a backup of format {said.format}, which Halong {said.halong} wrote; this version reads "
@@ -233,14 +235,15 @@ def _manifest(path: Path, stream: io.RawIOBase, length: int) -> Manifest:
                 field=str(path),
             )
     try:
-        manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.MsgspecError:
+        manifest = read(data, Manifest)
+    except NotCanonical:
         raise BadConfiguration("the manifest cannot be read", field=str(path)) from None
     if (manifest.kind == "hub") != (manifest.log is not None):
         raise BadConfiguration("a hub's backup has a log, and a node's has none", field=str(path))
     return manifest
 
 
+@json_shape
 class _Format(msgspec.Struct):
     format: int
     halong: str

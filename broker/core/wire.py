@@ -6,8 +6,6 @@ types, so that a field of the wrong kind is an error that names the field.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from threading import Lock
 from typing import Any, Literal, TypeVar, cast
 
 import msgspec
@@ -17,8 +15,7 @@ from broker.core.errors import NotCanonical
 
 T = TypeVar("T")
 
-_MAKING = Lock()
-"""msgspec looks into a type when it first reads one, and two threads that do so at once end the process."""
+_READERS: dict[Any, msgspec.json.Decoder[Any]] = {object: msgspec.json.Decoder(object)}
 
 NOT_HERE = "not-here"
 """The code, with status 503, of a process of the hub whose part another is: ask another address."""
@@ -189,14 +186,23 @@ class Problem(Wire, frozen=True):
     field: str | None = None
 
 
+def json_shape(shape: type[T]) -> type[T]:
+    """Take a type as one that `read` reads, where it is defined: while its module is imported.
+
+    msgspec looks into a type when it first reads it.  Two threads that do so at once end the process.
+    """
+    _READERS[shape] = msgspec.json.Decoder(shape)
+    return shape
+
+
 def read(data: bytes, shape: type[T]) -> T:
-    """Return the value of a JSON text in its shape.
+    """Return the value of a JSON text in its shape, which is `object` or a `json_shape`.
 
     Raises:
         NotCanonical: It is no JSON, or not of that shape; `field` names the place.
     """
     try:
-        return cast("T", _decoder(shape).decode(data))
+        return cast("T", _READERS[shape].decode(data))
     except msgspec.ValidationError as error:
         _, found, path = str(error).rpartition("`$")
         raise NotCanonical("not of its shape", field=path.strip("`.") if found else None) from None
@@ -208,11 +214,5 @@ def read(data: bytes, shape: type[T]) -> T:
         raise NotCanonical("no JSON: nested too deeply") from None
 
 
-def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
-    with _MAKING:
-        return _made(shape)
-
-
-@lru_cache(maxsize=256)
-def _made(shape: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(shape)
+for _shape in Wire.__subclasses__():
+    json_shape(_shape)

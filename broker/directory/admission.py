@@ -16,8 +16,9 @@ from typing import Literal
 import msgspec
 
 from broker.core.directory import Member, MemberKey, Use
-from broker.core.errors import BadConfiguration, BadSignature
+from broker.core.errors import BadConfiguration, BadSignature, NotCanonical
 from broker.core.keys import Signer
+from broker.core.wire import json_shape, read
 from broker.directory.building import directory_keys
 from broker.directory.certificates import issued_by, read_certificate, read_request
 from broker.directory.change import Change
@@ -36,6 +37,7 @@ class _Sent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     member: str
 
 
+@json_shape
 class Invitation(_Sent, frozen=True, kw_only=True):
     """What the secretariat hands to who may join: the directory as it is, and under which id.
 
@@ -50,6 +52,7 @@ class Invitation(_Sent, frozen=True, kw_only=True):
     files: dict[str, str]
 
 
+@json_shape
 class Request(_Sent, frozen=True, kw_only=True):
     """What a member sends: its role as it will sign it, a certificate request, and who holds which key.
 
@@ -63,6 +66,7 @@ class Request(_Sent, frozen=True, kw_only=True):
     proofs: dict[str, str]
 
 
+@json_shape
 class Welcome(_Sent, frozen=True, kw_only=True):
     """What the hub answers: the certificate, what to pin, and the directory of the day."""
 
@@ -86,6 +90,7 @@ class Applicant:
     csr: bytes
 
 
+@json_shape
 class _Kind(msgspec.Struct, frozen=True):
     halong: str
 
@@ -93,8 +98,8 @@ class _Kind(msgspec.Struct, frozen=True):
 def kind_of_file(data: bytes) -> str:
     """Return what a file says that it is, such as `invitation/1`; empty for one that says nothing."""
     try:
-        return msgspec.json.decode(data[:MOST_BYTES], type=_Kind).halong
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return read(data[:MOST_BYTES], _Kind).halong
+    except NotCanonical:
         return ""
 
 

@@ -21,7 +21,7 @@ from tuf.api.metadata import Metadata, Root, Targets
 
 from broker.core.errors import BadConfiguration, DirectoryMalformed, NotCanonical
 from broker.core.keys import PublicKey, Signer
-from broker.core.wire import read
+from broker.core.wire import json_shape, read
 from broker.directory.roles import (
     MEMBER,
     ROOT,
@@ -39,6 +39,7 @@ MOST_CHANGE_BYTES = 16 * 1024 * 1024
 MOST_CLAIMS = 256
 
 
+@json_shape
 class _Travelling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     halong: Literal["directory-change/1"] = "directory-change/1"
     role: Annotated[str, Meta(max_length=40)]

@@ -14,11 +14,13 @@ import msgspec
 from broker.core.errors import BadConfiguration, WeakKey
 from broker.core.keys import Algorithm, PublicKey, check_registrable
 from broker.core.note import LogKey
+from broker.core.wire import json_shape
 from broker.directory.joining import decoded
 from broker.directory.roles import ROOT, TIMESTAMP_NAME, file_name, metadata_name
 from broker.directory.versions import Newest, Version
 
 
+@json_shape
 class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The directory of a day: every file of its newest version, and every root before."""
 
@@ -64,6 +66,7 @@ def read_state(data: bytes, network: str) -> dict[str, bytes]:
     return {name: text.encode() for name, text in state.files.items()}
 
 
+@json_shape
 class HubCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a hub tells the secretariat of itself at the beginning: which keys a root must name."""
 

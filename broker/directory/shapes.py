@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from broker.core.errors import DirectoryMalformed, NotCanonical
-from broker.core.wire import read
+from broker.core.wire import json_shape, read
 from broker.directory.roles import MEMBER, MOST_BYTES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, kind_of
 
 S = TypeVar("S")
@@ -170,6 +170,8 @@ _FILES: dict[str, Any] = {
     SNAPSHOT: File[SnapshotShape],
     TIMESTAMP: File[TimestampShape],
 }
+for _shape in (*_SIGNED.values(), *_FILES.values()):
+    json_shape(_shape)
 
 
 def file_of(role: str, data: bytes) -> File[Any]:

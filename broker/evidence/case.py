@@ -27,7 +27,7 @@ from msgspec import Meta, Struct
 
 from broker.core.errors import BadEvidence, NotCanonical
 from broker.core.model import Proof
-from broker.core.wire import Consistency, read
+from broker.core.wire import Consistency, json_shape, read
 
 S = TypeVar("S")
 
@@ -46,6 +46,7 @@ OPENSSL = "openssl/"
 RECORD, PROOF, RECEIPT = "record", "leaf.tlog-proof", "leaf.cose"
 
 
+@json_shape
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a bundle is about.
 
@@ -60,6 +61,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     heard: Hex | None = None
 
 
+@json_shape
 class _Seals(Struct, frozen=True, forbid_unknown_fields=True):
     proofs: list[Proof]
 

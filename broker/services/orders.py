@@ -14,6 +14,7 @@ import msgspec
 from broker.core.errors import NotCanonical
 from broker.core.model import ErasureGround
 from broker.core.notice_json import time_from_json, time_to_json
+from broker.core.wire import json_shape, read
 from broker.files import read_sent, sync_folder, write_whole
 from broker.services.due import Due
 from broker.telemetry import logger_of
@@ -25,6 +26,7 @@ ID_BYTES = 32
 log_line = logger_of("orders")
 
 
+@json_shape
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a file says.  `because` is for people: a decision, a letter, a case; never the content itself."""
 
@@ -75,13 +77,13 @@ class Orders:
                 continue
             try:
                 self._known[path] = self._due(read_sent(path, MOST_BYTES))
-            except (msgspec.MsgspecError, ValueError, NotCanonical, OSError):
+            except (ValueError, NotCanonical, OSError):
                 self._refused.add(path)
                 log_line.warning("order.refused", code=NotCanonical.code, field=FOLDER)
         return list(self._known.values())
 
     def _due(self, data: bytes) -> Due:
-        order = msgspec.json.decode(data, type=Order)
+        order = read(data, Order)
         statement = bytes.fromhex(order.statement)
         if order.network != self._network or len(statement) != ID_BYTES:
             raise NotCanonical("another network's order, or no statement in it", field=FOLDER)

@@ -165,7 +165,8 @@ async def test_a_channel_that_hangs_or_fails_holds_up_neither_the_feed_nor_anoth
     assert hanging.offered == 1
     assert failing.offered > 1
     assert node.snapshot().received == {"delivered": 10}
-    assert [receipt.channel for receipt in node.incoming.owed(99)] in ([], ["well"] * 10)
+    # Some may be on their way already.
+    assert {receipt.channel for receipt in node.incoming.owed(99)} <= {"well"}
     assert (hanging.closed, failing.closed > 1, well.closed) == (1, True, 1)
 
 
