@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from broker.commands.audit.reading import newest_directory, stored_log
+from broker.commands.audit.verdict import as_objects, say_findings, say_verdict
 from broker.commands.export_check import check_export
 from broker.commands.log_check import Checked, check_log
 from broker.commands.log_files import CHECKPOINT, VKEY, Progress, read_export
@@ -16,9 +17,7 @@ from broker.configuration import HUB_FILE, HubConfig, load_hub_config
 from broker.core.errors import BadConfiguration
 from broker.core.note import LogKey
 from broker.progress import progress
-from broker.terminal import FOLDER, Command, Exit, answer, clean, json_option, say, style, table
-
-SHOWN_FINDINGS = 20
+from broker.terminal import FOLDER, Command, Exit, answer, json_option, say, table
 
 
 @click.command(
@@ -84,29 +83,16 @@ def _as_object(checked: Checked, key: LogKey) -> dict[str, object]:
         "tiles": checked.tiles,
         "behind": checked.behind,
         "found": checked.found,
-        "findings": [
-            {"where": finding.where, "what": finding.what, "code": finding.code}
-            for finding in checked.findings
-        ],
+        "findings": as_objects(checked.findings),
     }
 
 
 def _show(checked: Checked, key: LogKey, seconds: float) -> None:
-    if checked.verified:
-        size = f"{checked.leaves:,} leaves, {checked.checkpoints:,} signed checkpoints, in {seconds:.1f} s"
-        say(f"{style('log verified', fg='green', bold=True)}   {size}")
-    elif checked.found:
-        say(f"{style('log NOT verified', fg='red', bold=True)}   {checked.found:,} findings")
-    else:
-        say("nothing is signed yet, so there is nothing to verify")
+    say_verdict(checked.verified, checked.found, (checked.leaves, checked.checkpoints), seconds)
     rows = [
         ("records", f"{checked.records:,}", f"{checked.waiting:,} wait for their leaf"),
         ("tiles", f"{checked.tiles:,}", f"{checked.behind:,} leaves wait for their tiles"),
     ]
     for line in table(rows if checked.records else rows[1:]):
         say(line)
-    say(f"  root        {checked.root.hex()}")
-    say(f"  log key     {clean(key.vkey)}")
-    for finding in checked.findings[:SHOWN_FINDINGS]:
-        code = f" ({finding.code})" if finding.code is not None else ""
-        say(f"  {style('✗', fg='red')} {clean(finding.where)}: {clean(finding.what)}{code}")
+    say_findings(checked.root, key, checked.findings)

@@ -9,13 +9,12 @@ from pathlib import Path
 import click
 
 from broker.commands.audit.reading import newest_directory, stored_log
+from broker.commands.audit.verdict import as_objects, say_findings, say_verdict
 from broker.commands.recount import Progress, Recount, recount
 from broker.configuration import HubConfig, load_hub_config
 from broker.core.note import LogKey
 from broker.progress import progress
-from broker.terminal import FOLDER, Command, Exit, answer, json_option, say, style, table
-
-SHOWN_FINDINGS = 20
+from broker.terminal import FOLDER, Command, Exit, answer, json_option, say, table
 
 
 @click.command(
@@ -40,7 +39,7 @@ def count(folder: Path, as_json: bool) -> int:
     if as_json:
         answer(as_object(counted))
     else:
-        _show(counted, directory.log_key, time.monotonic() - started)
+        _show(counted, key, time.monotonic() - started)
     if not counted.checkpoints:
         return Exit.NOT_CHECKED
     return Exit.HELD if counted.verified else Exit.FAILED
@@ -65,21 +64,12 @@ def as_object(counted: Recount) -> dict[str, object]:
         "members": dict(sorted(counted.members.items())),
         "refusals": dict(sorted(counted.refusals.items())),
         "receipts": dict(sorted(counted.receipts.items())),
-        "findings": [
-            {"where": finding.where, "what": finding.what, "code": finding.code}
-            for finding in counted.findings
-        ],
+        "findings": as_objects(counted.findings),
     }
 
 
-def _show(counted: Recount, log_key: str, seconds: float) -> None:
-    if counted.verified:
-        size = f"{counted.leaves:,} leaves, {counted.checkpoints:,} signed checkpoints, in {seconds:.1f} s"
-        say(f"{style('log verified', fg='green', bold=True)}   {size}")
-    elif counted.checkpoints:
-        say(f"{style('log NOT verified', fg='red', bold=True)}   {len(counted.findings):,} findings")
-    else:
-        say("nothing is signed yet, so there is nothing to verify")
+def _show(counted: Recount, log_key: LogKey, seconds: float) -> None:
+    say_verdict(counted.verified, len(counted.findings), (counted.leaves, counted.checkpoints), seconds)
     rows = [
         ("published", f"{counted.published:,}", "statements admitted"),
         ("delivered", f"{counted.delivered:,}", _each(counted.members)),
@@ -90,11 +80,7 @@ def _show(counted: Recount, log_key: str, seconds: float) -> None:
     width = max(len(number) for _, number, _ in rows)
     for line in table([(name, number.rjust(width), remark) for name, number, remark in rows]):
         say(line)
-    say(f"  root        {counted.root.hex()}")
-    say(f"  log key     {log_key}")
-    for finding in counted.findings[:SHOWN_FINDINGS]:
-        code = f" ({finding.code})" if finding.code is not None else ""
-        say(f"  {style('✗', fg='red')} {finding.where}: {finding.what}{code}")
+    say_findings(counted.root, log_key, counted.findings)
 
 
 def _each(counts: dict[str, int]) -> str:
