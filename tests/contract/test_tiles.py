@@ -17,6 +17,7 @@ from broker.services.sequencer import Sequencer
 from broker.services.tile_folder import TileFolder
 from broker.services.tiles import Tiles
 from tests.leaves import LOG, files_in, refusals
+from tests.tiles import reach
 from tests.world import MovableClock
 
 pytestmark = [pytest.mark.kafka, pytest.mark.sockets]
@@ -32,11 +33,6 @@ async def running(log: Log, folder: Path) -> AsyncIterator[Tiles]:
         following = group.create_task(tiles.run())
         yield tiles
         following.cancel()
-
-
-async def reach(tiles: Tiles, size: int) -> None:
-    while tiles.published is None or tiles.published.size < size:  # noqa: ASYNC110  it wakes nobody
-        await asyncio.sleep(0.01)
 
 
 async def test_tiles_follow_a_sequencer_on_kafka_and_go_on_after_a_start(

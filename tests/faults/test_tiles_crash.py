@@ -21,6 +21,7 @@ from broker.services.tiles import Tiles
 from tests.crash import CrashingLog, CrashPoints, dies
 from tests.faults import chance
 from tests.leaves import Leaves, files_in
+from tests.tiles import reach
 
 SECONDS = 60.0
 COUNTS = (300, 700, 200)
@@ -84,8 +85,7 @@ async def live(log: Log, folder: Path, points: CrashPoints, disk: Disk, size: in
     tiles._aside = Here()  # type: ignore[assignment]  # calls it as the thread would
     async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
         following = group.create_task(tiles.run())
-        while tiles.published is None or tiles.published.size < size:  # noqa: ASYNC110  it wakes nobody
-            await asyncio.sleep(0.001)
+        await reach(tiles, size)
         following.cancel()
 
 

@@ -28,6 +28,7 @@ from broker.services.tiles import Tiles
 from broker.terminal import Exit
 from tests.leaves import files_in, refusals
 from tests.networks import hub_of, make
+from tests.tiles import reach
 from tests.unit.test_cli_commands import Terminal, at
 from tests.unit.test_cli_recount import AlteredLog
 
@@ -35,12 +36,6 @@ __all__ = ["at"]
 
 SECONDS = 30.0
 COUNT = 600
-
-
-async def reached(tiles: Tiles, count: int) -> None:
-    async with asyncio.timeout(SECONDS):
-        while tiles.published is None or tiles.published.size < count:  # noqa: ASYNC110  it wakes nobody
-            await asyncio.sleep(0.002)
 
 
 async def run(folder: Path, records: Sequence[Record], size: int) -> None:
@@ -56,7 +51,7 @@ async def run(folder: Path, records: Sequence[Record], size: int) -> None:
                 group.create_task(Sequencer(log, signer, SystemClock(), Metrics()).run()),
                 group.create_task(tiles.run()),
             ]
-            await reached(tiles, size)
+            await reach(tiles, size)
             for task in tasks:
                 task.cancel()
 

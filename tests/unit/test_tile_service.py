@@ -17,6 +17,7 @@ from broker.services.metrics import Metrics
 from broker.services.tile_folder import Disk, TileFolder
 from broker.services.tiles import Tiles
 from tests.leaves import Leaves, files_in
+from tests.tiles import reach
 
 SECONDS = 20.0
 
@@ -40,12 +41,6 @@ async def running(log: Log, folder: Path, size: int, disk: Disk | None = None) -
         await reach(tiles, size)
         yield tiles
         following.cancel()
-
-
-async def reach(tiles: Tiles, size: int) -> None:
-    async with asyncio.timeout(SECONDS):
-        while tiles.published is None or tiles.published.size < size:  # noqa: ASYNC110  it wakes nobody
-            await asyncio.sleep(0.002)
 
 
 async def test_what_is_on_disk_is_what_anybody_makes_of_the_topic(log: Log, tmp_path: Path) -> None:
