@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from adapters.stick.carrier import STATE_FILE
+from adapters.stick.carrier import STATE_FILE, Carrier
 from adapters.stick.file import End, Head, Notices, Settled, open_stick, write_stick
 from broker.core.errors import BadSignature, BadStick, StickMissing, Unavailable
 from broker.core.model import Event
-from broker.core.wire import Outcome, Outcomes, StatementStatus
+from broker.core.wire import Feed, Outcome, Outcomes, StatementStatus
 from tests.crash import Crash, CrashPoints
 from tests.nodes import LocalHub, OtherHub, TestNode
 from tests.sticks import OfflineNode
-from tests.world import DAY, World
+from tests.world import DAY, NETWORK, World, sighting
 
 
 def agree(world: World) -> None:
@@ -109,6 +109,35 @@ async def test_a_stick_that_is_taken_in_twice_changes_nothing(tmp_path: Path) ->
         assert (first.proven, first.deliveries) == (1, 1)
         assert (second.proven, second.deliveries, second.stopped) == (0, 0, None)
         assert len(jp.files()) == 1
+        assert vn.alarms() == []
+
+
+class GrowingHub(LocalHub):
+    """The log grows after every answer of the feed, by what is none of the member's business."""
+
+    async def feed(self, after: int, limit: int, wait: float) -> Feed:
+        answer = await super().feed(after, limit, wait)
+        await self.world.publish("nl", sighting())
+        await self.world.settle()
+        return answer
+
+
+async def test_a_stick_that_was_written_while_the_log_grew_may_be_taken_in_twice(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp", "nl") as world:
+        agree(world)
+        vn, jp = OfflineNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        jp.enqueue()
+        await jp.sends()
+        await vn.exports()
+        carrier = Carrier(GrowingHub(world, "vn"), vn.folder / "carrier", "vn", NETWORK)
+        await carrier.take(vn.out)
+        await carrier.bring(vn.back, wait_seconds=0)
+        first = await vn.imports()
+
+        second = await vn.imports()
+
+        assert (first.deliveries, first.stopped) == (1, None)
+        assert (second.deliveries, second.stopped) == (0, None)
         assert vn.alarms() == []
 
 
