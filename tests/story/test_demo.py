@@ -239,6 +239,7 @@ def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
     demo.send_signal(signal.SIGINT)
     # As a terminal does: what it still says while it stops has somebody who reads it.
     demo.stdout.read()
+    demo.stdout.close()
 
     assert demo.wait(60) == 130
     deadline = time.monotonic() + 20
