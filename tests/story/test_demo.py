@@ -220,6 +220,8 @@ def arrivals(folder: Path) -> Counter[tuple[str, str, str, tuple[str, ...]]]:
 
 def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
+    # Whoever runs these tests in the background ignores it, and what they start would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     demo = subprocess.Popen(
         halong("demo", "--keep", str(folder)),
         stdin=subprocess.DEVNULL,
