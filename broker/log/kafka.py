@@ -204,6 +204,7 @@ class KafkaLog:
             await writer.store([], places)
         finally:
             await writer.stop()
+        await self._reads.until_placed(reader, places)
 
     async def remarks(self) -> Sequence[str]:
         """See `broker.log.Log`."""

@@ -189,6 +189,20 @@ class Reads:
             self._cluster.here(there): place.offset for there, place in found.items() if place.offset >= 0
         }
 
+    async def until_placed(self, reader: str, places: Mapping[Partition, int]) -> None:
+        """Return when a reader is seen at these places: a moment after their transaction is confirmed."""
+        wanted = {self._cluster.there(partition): place for partition, place in places.items()}
+
+        async def ask(admin: Any) -> None:
+            found = await admin.list_consumer_group_offsets(
+                self._cluster.group(reader), partitions=list(wanted)
+            )
+            if {there: kept.offset for there, kept in found.items()} != wanted:
+                raise GroupCoordinatorNotAvailableError
+
+        if wanted:
+            await self._ask(ask, "tell the places of a reader")
+
     async def check(self, partitions: Iterable[Partition]) -> None:
         """Return if all these partitions are there; topics are never taken away.
 
