@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -12,6 +12,7 @@ from tests.pages import rewrite
 PAGE = ROOT / "docs" / "checks.md"
 BEGIN = "<!-- table: python -m tests.mutants --page -->"
 END = "<!-- end of table -->"
+HEAD = "| in | taken away | refuses by | noticed by |", "| --- | --- | --- | --- |"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +31,17 @@ class Result:
         return f"{said:9} {place:42} {self.check.refusal:18} {self.caught or self.check.text}"
 
 
-def write_page(results: Sequence[Result]) -> None:
-    """Write the table between the two marks."""
-    rewrite(PAGE, BEGIN, END, table(results).rstrip())
+def write_page(results: Sequence[Result], checked: Collection[str]) -> None:
+    """Write the tables of the files that were tried between the two marks.
 
-
-def table(results: Sequence[Result]) -> str:
-    """Return the results as Markdown, file by file."""
-    lines = []
+    Tables of other files stay as they are, as long as `checked` (all files that have checks) names them.
+    """
+    written = PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
+    sections = {section.partition("`")[0]: section for section in written.split("### `")[1:]}
     for path, of_file in groupby(results, key=lambda result: result.check.path):
-        lines += [
-            f"### `{path}`",
-            "",
-            "| in | taken away | refuses by | noticed by |",
-            "| --- | --- | --- | --- |",
-        ]
-        lines += [_row(result) for result in of_file]
-        lines.append("")
-    return "\n".join(lines)
+        sections[path] = "\n".join([f"{path}`", "", *HEAD, *map(_row, of_file)])
+    kept = [f"### `{sections[path].strip()}\n" for path in sorted(sections) if path in checked]
+    rewrite(PAGE, BEGIN, END, "\n".join(kept).rstrip())
 
 
 def _row(result: Result) -> str:
