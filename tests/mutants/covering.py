@@ -45,10 +45,11 @@ class Plugin:
         (self._folder / "seconds.json").write_text(json.dumps(self._seconds))
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Measure if the environment names a folder."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Measure if the environment names a folder, before anything of ours is imported."""
     if folder := os.environ.get(FOLDER):
-        config.pluginmanager.register(Plugin(Path(folder)))
+        early_config.pluginmanager.register(Plugin(Path(folder)))
 
 
 @dataclass(frozen=True, slots=True)
