@@ -1,7 +1,7 @@
 # Everything a fresh machine needs is Python 3.11 or later and make; Java 17 with Maven (or Docker) only for the Kafka tests.
 PYTHON ?= python3
 BIN := .venv/bin
-export PYTHONDONTWRITEBYTECODE := 1
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/compiled
 
 .PHONY: help demo test check soak bench mutants kafka lock clean
 
@@ -18,12 +18,13 @@ help:            ## this list
 demo: .venv/installed   ## a hub and four members on this machine, a day of notices, attacks, a crash, and the proof
 	$(BIN)/halong demo $(ARGS)
 
+# The file that is passed over needs a socket in each test, and seconds to be collected.
 check: .venv/installed  ## format, lint, types, import rules, unit and attack tests; no sockets, under a minute
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -n auto -m "not sockets and not kafka and not soak"
+	$(BIN)/pytest -n auto -m "not sockets and not kafka and not soak" --ignore tests/contract/test_api_description.py
 
 test: check             ## check, and contract, faults, story, docs, foreign verifiers; with Kafka where there is one
 	$(BIN)/pytest -m "(sockets or kafka) and not soak"

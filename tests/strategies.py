@@ -1,7 +1,7 @@
 """Directories, agreements, headers and contexts: plain builders, and random ones for properties.
 
-The random ones take a `random.Random`: hypothesis hands in one that it can shrink
-(`st.randoms(use_true_random=False)`), long counts hand in a seeded one, which is much faster.
+The random ones take a `random.Random` with a seed; hypothesis draws the seed (drawing each choice would cost
+six times as much).
 The vocabulary is small on purpose, so that grants and notices meet often and at their edges.
 """
 

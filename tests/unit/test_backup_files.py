@@ -16,6 +16,7 @@ import pytest
 
 from adapters.store import Store
 from adapters.tables import FORMAT
+from broker.backup import sealed
 from broker.backup.archive import FORMAT as ARCHIVE
 from broker.backup.archive import LogCopy, Manifest, PartitionCopy, Writer, checked, parts
 from broker.backup.folder import put_back, put_keys_back
@@ -42,6 +43,8 @@ def at(
     """A terminal in a folder with a node that never ran and a hub without a log."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
+    # What is typed here is about files; other tests pay the full price of a guess.
+    monkeypatch.setattr(sealed, "COST", 1 << 10)
 
     def type_(line: str, *more: str) -> Said:
         code = run(halong, [*line.split(), *more])

@@ -31,7 +31,7 @@ from tests.strategies import (
 )
 
 few = settings(deadline=None, max_examples=40)
-randoms = st.randoms(use_true_random=False)
+randoms = st.integers(0, 2**32 - 1).map(Random)
 FOLLOWING = (Act.RECALL, Act.ERASURE, Act.CORRECTION)
 
 
