@@ -175,6 +175,7 @@ def test_a_receipt_is_in_its_one_form() -> None:
     for one, other in (
         (b"\x83\x18\x46\x11", b"\x83\x38\x46\x11"),
         (b"\x46\x11" + bytes([0x80 | path]), b"\x46\x11" + bytes([0x7F + path])),
+        (b"\x58\x20" + PATH[-1], b"\x78\x20" + PATH[-1]),  # the same hash, as a text
     ):
         with pytest.raises(BadProof, match="form"):
             check_inclusion_receipt(receipt.replace(one, other), LOG.key, LEAVES[17])
