@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from broker.core.cosignature import MOST_SECONDS, CosignatureKey, Cosigner
 from broker.core.errors import BadConfiguration, BadProof
-from broker.core.keys import Algorithm, PrivateKey
+from broker.core.keys import Algorithm, PrivateKey, PublicKey
 from broker.core.note import LogKey, LogSigner
 from broker.core.signed_note import MOST_SIGNATURES, Line, merged, split_note
 
@@ -45,6 +45,23 @@ def test_the_key_of_a_log_is_none_of_a_witness_and_the_other_way_round() -> None
         CosignatureKey.parse(LOG.vkey)
     with pytest.raises(BadConfiguration, match="of a log"):
         LogKey.parse(WITNESS.key.vkey)
+
+
+@pytest.mark.parametrize(
+    ("name", "public"),
+    [
+        ("a name", KEY.public),
+        ("a+name", KEY.public),
+        ("", KEY.public),
+        ("weak", PublicKey(Algorithm.ED25519, b"\x01" + bytes(31))),  # everybody can sign for it
+        ("another-kind", PrivateKey.from_seed(Algorithm.ML_DSA_65, bytes(32)).public),
+    ],
+)
+def test_a_witness_has_a_name_that_a_note_bears_and_a_key_that_only_it_can_use(
+    name: str, public: PublicKey
+) -> None:
+    with pytest.raises(BadConfiguration, match="of a witness"):
+        CosignatureKey(name, public)
 
 
 def test_cosignatures_stand_beside_the_logs_lines_each_once() -> None:
