@@ -315,6 +315,12 @@ def test_a_rotation_takes_nothing_back(tmp_path: Path) -> None:
             [STOLEN], [replace(OLD, valid_until=NOW)], "would not be", id="it is no longer said to be stolen"
         ),
         pytest.param(
+            [replace(STOLEN, reason=Revocation.SUPERSEDED)],
+            [replace(OLD, valid_until=NOW)],
+            "was revoked",
+            id="it is no longer said to be replaced",
+        ),
+        pytest.param(
             [replace(OLD, valid_until=NOW)],
             [replace(OLD, valid_until=NOW + 1)],
             "count again",
