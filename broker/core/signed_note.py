@@ -92,10 +92,12 @@ def write_vkey(name: str, kind: bytes, public: PublicKey) -> str:
 
 
 def read_vkey(vkey: str, kind: bytes, what: str, field: str) -> tuple[str, PublicKey]:
-    """Return name and Ed25519 key of a verifier key of one type; `what` and `field` are for messages.
+    """Return name and Ed25519 key of a verifier key of one type, for `check_key` to judge.
+
+    `what` and `field` are for messages.
 
     Raises:
-        BadConfiguration: It is not written so, its key is weak, or its id is not that of its name and key.
+        BadConfiguration: It is not written so, or its id is not that of its name and key.
     """
     name, _, rest = vkey.partition("+")
     written_id, _, encoded = rest.partition("+")
@@ -103,7 +105,6 @@ def read_vkey(vkey: str, kind: bytes, what: str, field: str) -> tuple[str, Publi
     if typed is None or typed[:1] != kind or len(typed) != 1 + ED25519_BYTES:
         raise BadConfiguration(f"not a verifier key of {what}: <name>+<id>+<base64>", field=field)
     public = PublicKey(Algorithm.ED25519, typed[1:])
-    check_key(name, public, what, field)
     if written_id != key_id(name, kind, public).hex():
         raise BadConfiguration(f"the key of {what} does not have the id that is written with it", field=field)
     return name, public
