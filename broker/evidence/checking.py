@@ -160,9 +160,12 @@ class Checking:
         """
         found = self.found
         assert found.log is not None
-        # 1. The proof leads to the bundle's checkpoint, and to no other.
-        if read_proof(logged.proof).checkpoint != self._case.checkpoint:
+        # 1. The proof leads to the bundle's checkpoint, and to no other; nothing goes along unsigned.
+        proof = read_proof(logged.proof)
+        if proof.checkpoint != self._case.checkpoint:
             raise BadProof("the proof is under another checkpoint", field=name)
+        if proof.extra is not None:
+            raise BadProof("the proof carries something besides, which nobody signed", field=name)
         included = check_proof(logged.proof, found.log, entry)
         # 2. So does the COSE receipt, where there is one.
         if (

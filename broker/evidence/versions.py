@@ -16,7 +16,8 @@ from hashlib import sha256
 from broker.core.directory import Directory
 from broker.core.errors import BadEvidence
 from broker.directory.loading import load_version
-from broker.directory.roles import ROOT, SNAPSHOT
+from broker.directory.roles import ROOT, SNAPSHOT, metadata_name
+from broker.directory.roots import root_terms
 from broker.directory.versions import Memory
 
 NOBODY = ""
@@ -70,10 +71,14 @@ def load_in_bundle(
     if len(numbers) != 1:
         raise BadEvidence("the version of the directory that is named is not there", field="directory")
     # 3. It is genuine, from that root on.
-    found = load_version(
-        files, numbers[0], files[digests[fingerprint]], reader=NOBODY, memory=memory or Memory()
-    )
-    names = found.names | set(roots.values())
+    memory = memory or Memory()
+    found = load_version(files, numbers[0], files[digests[fingerprint]], reader=NOBODY, memory=memory)
+    # 4. To that root lead the older ones, of which the page names the oldest.
+    oldest = min(roots)
+    if root_terms(files, files[roots[oldest]], None, memory).number != oldest:
+        raise BadEvidence("a root has another number than its name says", field="root")
+    root_terms(files, files[roots[oldest]], found.lines[ROOT], memory)
+    names = found.names | {metadata_name(ROOT, each) for each in range(oldest, found.terms.number + 1)}
     return Loaded(found.directory, frozenset(names), fingerprint, root is not None)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -357,6 +358,12 @@ ROWS = (
         "bad-evidence",
         directory(lambda f: f.update({"files/" + "0" * 64: b"x"})),
     ),
+    Row(
+        "a root that leads nowhere",
+        "directory",
+        "bad-evidence",
+        directory(lambda f: f.update({"metadata/99.root.json": b"x"})),
+    ),
     Row("an agreement less", "delivery to jp", "not-agreed", directory(lambda f: f.pop(agreement_of(f)))),
     Row(
         "other words in an agreement",
@@ -418,6 +425,12 @@ ROWS = (
         "statement in the log",
         "bad-proof",
         of_case(lambda _, case: replace(case, statement=proof(case.statement, index=4))),  # type: ignore[arg-type]
+    ),
+    Row(
+        "something besides in a proof",
+        "statement in the log",
+        "bad-proof",
+        of_case(lambda _, case: replace(case, statement=proof(case.statement, extra=b"x"))),  # type: ignore[arg-type]
     ),
     # the notice
     Row(
@@ -569,3 +582,21 @@ def test_a_bundle_is_always_the_same_bytes(making: Making) -> None:
         sha256(bundle(making.case(), CATALOGUE)).digest()
         != sha256(bundle(making.case(late=60 * MINUTE), CATALOGUE)).digest()
     )
+
+
+def test_a_root_before_the_one_that_is_trusted_leads_to_it(tmp_path: Path) -> None:
+    """The page names the oldest root: a made-up one beside the true one would be taken for it."""
+    making = Making(tmp_path)
+    making.network.take(signed(root_change(terms(), 2, making.network.now), *ROOTS[:3]))
+    making.directory = making.network.source().load()
+    case = making.case()
+    trust = Trust(root=sha256(case.directory["metadata/2.root.json"]).hexdigest())
+    _, found = opened(bundle(case, CATALOGUE), trust, CATALOGUE)
+    assert found.complete
+
+    own = signed(root_change(terms(holders={}), 1, NOW), private("thief"))
+    for made_up in (b"x", own.metadata([private("thief").public]), case.directory["metadata/2.root.json"]):
+        directory = {**case.directory, "metadata/1.root.json": made_up}
+        _, found = opened(write_case(files_of(replace(case, directory=directory))), trust, CATALOGUE)
+        assert isinstance(found.refused, Refused)
+        assert found.steps[-1].name == "directory"
