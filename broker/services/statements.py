@@ -39,6 +39,7 @@ from broker.services.pace import Pace
 
 STATEMENT_LEAF = 1
 NONE = -1
+REPEAT_BYTES = 8
 
 
 class Known(msgspec.Struct, array_like=True):
@@ -52,6 +53,7 @@ class Known(msgspec.Struct, array_like=True):
     shares: int = 0
     events: list[int] = msgspec.field(default_factory=lambda: [0] * len(Event))
     refused: str | None = None
+    repeats: int = 0
 
 
 class Sent(msgspec.Struct, array_like=True):
@@ -65,7 +67,7 @@ class Sent(msgspec.Struct, array_like=True):
 _encode = msgspec.msgpack.Encoder().encode
 _KNOWN = msgspec.msgpack.Decoder(Known)
 _SENT = msgspec.msgpack.Decoder(Sent)
-_OFFSETS = msgspec.msgpack.Decoder(list[int])
+_OFFSET = msgspec.msgpack.Decoder(int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +157,9 @@ class Statements:
             if known.decision != NONE:
                 self._pace.published_in(leaf.topic, known.decided_at)
         else:
-            earlier = self._earlier.get(statement)
-            before = [] if earlier is None else _OFFSETS.decode(earlier)
-            self._earlier.put(statement, _encode([*before, known.offset]))
+            # An entry for each: whoever sends one statement again and again makes no list grow.
+            self._earlier.put(_repeat(statement, known.repeats), _encode(known.offset))
+            known.repeats += 1
             self.came_again.add(statement)
         # The last record of a key is the one that stays.
         known.offset = leaf.offset
@@ -168,11 +170,11 @@ class Statements:
         known = self._find(statement)
         if known.leaf == NONE:
             return None
-        earlier = self._earlier.get(statement)
+        earlier = (self._earlier.get(_repeat(statement, each)) for each in range(known.repeats))
         return Whereabouts(
             leaf=known.leaf,
             partition=self._partitions[known.partition],
-            offsets=(*([] if earlier is None else _OFFSETS.decode(earlier)), known.offset),
+            offsets=(*(_OFFSET.decode(each) for each in earlier if each is not None), known.offset),
             decision=None if known.decision == NONE else (self._decisions.partition, known.decision),
         )
 
@@ -308,3 +310,8 @@ class Statements:
     def _find(self, statement: bytes) -> Known:
         value = self._known.get(statement)
         return Known() if value is None else _KNOWN.decode(value)
+
+
+def _repeat(statement: bytes, number: int) -> bytes:
+    """Return under what the place of a record is kept that others of its statement came after."""
+    return statement + number.to_bytes(REPEAT_BYTES, "big")

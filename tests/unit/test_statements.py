@@ -2,11 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from broker.core.merkle import leaf_hash, verify_inclusion
-from broker.core.model import Decision, Event, Region
+from broker.core.model import Decision, Event, Leaf, Region
 from broker.core.note import LogKey
 from broker.core.records import decode, encode, leaf_entry
 from broker.core.wire import StatementStatus
+from broker.log import Partition
+from broker.log.scratch import Map
+from broker.log.topics import notices_topic
 from tests.world import World, sighting
 
 
@@ -108,3 +113,29 @@ async def test_everything_is_found_again_after_a_restart(tmp_path: Path) -> None
         assert after.decision == before.decision
         assert after.receipts == before.receipts == {"delivered": 1}
         assert world.ledger.statements.stream("vn", Region.ASIA_PACIFIC, "main").sequence == 1
+
+
+@pytest.mark.parametrize("count", [10, 400])
+async def test_each_repeat_of_a_statement_costs_the_same_and_all_its_places_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Anybody may send what it signed again and again: no repeat is more work than the one before."""
+    written: list[int] = []
+    put = Map.put
+
+    def noted(self: Map, key: bytes, value: bytes) -> None:
+        written[-1] += len(key) + len(value)
+        put(self, key, value)
+
+    async with World(tmp_path, "vn") as world:
+        statements, partition = world.ledger.statements, Partition(notices_topic(Region.ASIA_PACIFIC), 3)
+        monkeypatch.setattr(Map, "put", noted)
+        for offset in range(count):
+            written.append(0)
+            leaf = Leaf(offset, b"\x01" + bytes(32), *partition, offset)
+            statements.note_leaf(leaf, partition)
+        found = statements.whereabouts(bytes(32))
+        assert found is not None
+        assert (found.leaf, found.partition, found.offsets) == (0, partition, tuple(range(count)))
+        assert max(written[1:]) <= 2 * min(written[1:])
+        assert statements.came_again == {bytes(32)}
