@@ -134,9 +134,9 @@ class CrashingBatch:
     def claim(self) -> int:
         return self._batch.claim
 
-    async def commit(self, results: Sequence[Record]) -> None:
+    async def commit(self, results: Sequence[Record], count: int | None = None) -> None:
         self._points.reach("before commit")
-        await self._batch.commit(results)
+        await self._batch.commit(results, count)
         self._points.reach("after commit")
 
 

@@ -79,10 +79,11 @@ class Batch(Protocol):
         """
         ...
 
-    async def commit(self, results: Sequence[Record]) -> None:
+    async def commit(self, results: Sequence[Record], count: int | None = None) -> None:
         """Store the results and move the reader's place past this batch, in one step.
 
-        After a crash either both happened or neither.
+        After a crash either both happened or neither.  With `count` the place moves past so many of the
+        records only, at least one: the others are the next batch of their partition, under the same `claim`.
 
         Raises:
             Fenced: The reader was replaced; nothing was stored.

@@ -18,7 +18,7 @@ import structlog
 
 from broker.core.errors import BadConfiguration
 from broker.log import Batch, Fenced, LogUnavailable, Partition, Record, Stored, Topic
-from broker.log.batch import PendingBatch, places_behind
+from broker.log.batch import PendingBatch
 from broker.log.growth import Growth
 from broker.log.stored_values import Write
 from broker.log.threads import Claim, Create, Job, Outcome, Places, Put, ReadPool, Scrub, Writer
@@ -98,11 +98,11 @@ class EmbeddedLog:
                         records = await self._next(seat, topics, places, sole=sole, limit=limit)
                         if not records:
                             continue
-                        batch = self._batch(reader, claim, records)
-                        yield batch
+                        for batch in self._batch(reader, claim, records).parts():
+                            yield batch
+                            places.update(batch.places)
                         if not batch.committed:
                             break
-                        places.update(batch.places)
                 except LogUnavailable as error:
                     self._open_writer()
                     _events.warning("log.unavailable", service=reader, code=error.code)
@@ -235,13 +235,11 @@ class EmbeddedLog:
         return ()
 
     def _batch(self, reader: str, claim: int, records: Sequence[Stored]) -> PendingBatch:
-        places = places_behind(records)
-
-        async def store(results: Sequence[Record]) -> None:
+        async def store(results: Sequence[Record], places: Mapping[Partition, int]) -> None:
             self._check(results)
             await self._put(reader, Put(self._future(), Write(results, reader, places), claim))
 
-        return PendingBatch(records, claim, places, store)
+        return PendingBatch(records, claim, store)
 
     # --- the thread that writes -------------------------------------------------------------------
 

@@ -16,15 +16,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
-from broker.log import Batch, Fenced, LogUnavailable, Record, Stored
-from broker.log.batch import PendingBatch, places_behind
+from broker.log import Batch, Fenced, LogUnavailable, Partition, Record, Stored
+from broker.log.batch import PendingBatch
 from broker.log.kafka_clients import FETCH_WAIT_MILLISECONDS, Cluster, bounded, start_client, stop_consumer
 from broker.log.kafka_progress import Progress
 from broker.log.kafka_reads import Reads, stored
@@ -98,8 +98,8 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
                             # Taken away while an earlier batch was worked on: its owner reads it.
                             if partition not in self._owned or not records:
                                 continue
-                            batch = self._batch(partition, records)
-                            yield batch
+                            for batch in self._batch(partition, records).parts():
+                                yield batch
                             if not batch.committed:
                                 self._give_up(partition)
                 except LogUnavailable as error:
@@ -206,12 +206,11 @@ class SharedFollower(ConsumerRebalanceListener):  # type: ignore[misc]  # the li
 
     def _batch(self, partition: TopicPartition, records: Sequence[Stored]) -> PendingBatch:
         owned = self._owned[partition]
-        places = places_behind(records)
 
-        async def store(results: Sequence[Record]) -> None:
+        async def store(results: Sequence[Record], places: Mapping[Partition, int]) -> None:
             if self._owned.get(partition) is not owned:
                 raise LogUnavailable("the partition was taken over; nothing was stored")
             await self._reads.check({record.partition for record in results})
             await owned.writer.store(results, places)
 
-        return PendingBatch(records, owned.claim, places, store)
+        return PendingBatch(records, owned.claim, store)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
 from aiokafka import TopicPartition
 
 from broker.log import Batch, Fenced, LogUnavailable, Partition, Record, Stored
-from broker.log.batch import PendingBatch, places_behind
+from broker.log.batch import PendingBatch
 from broker.log.kafka_clients import FETCH_WAIT_MILLISECONDS, Cluster, bounded, start_client, stop_consumer
 from broker.log.kafka_progress import Progress
 from broker.log.kafka_reads import Reads, stored
@@ -64,13 +64,13 @@ class SoleFollower:
                         records = await self._fetch()
                         if not records:
                             continue
-                        batch = self._batch(records)
-                        yield batch
+                        for batch in self._batch(records).parts():
+                            yield batch
+                            self._places.update(batch.places)
                         if not batch.committed:
                             if not batch.spent:
                                 await self._confirm()
                             break
-                        self._places.update(batch.places)
                 except Fenced:
                     raise
                 except LogUnavailable as error:
@@ -152,10 +152,9 @@ class SoleFollower:
     def _batch(self, records: Sequence[Stored]) -> PendingBatch:
         writer = self._writer
         assert writer is not None
-        places = places_behind(records)
 
-        async def store(results: Sequence[Record]) -> None:
+        async def store(results: Sequence[Record], places: Mapping[Partition, int]) -> None:
             await self._reads.check({record.partition for record in results})
             await writer.store(results, places)
 
-        return PendingBatch(records, self._claim, places, store)
+        return PendingBatch(records, self._claim, store)

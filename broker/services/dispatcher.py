@@ -69,6 +69,8 @@ from broker.telemetry import logger_of
 READER = "dispatcher"
 BATCH = 256
 """Notices in one transaction: enough that its cost is shared, few enough that nobody waits long."""
+RESULT_BYTES = 16 << 20
+"""What leads to so many bytes is committed before the next notice: one may go to all members."""
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0
@@ -153,9 +155,6 @@ class Dispatcher:
         if self._claims.get(partition) != batch.claim:
             await self._state.refresh()
             self._claims[partition] = batch.claim
-        taken = [self._take(stored) for stored in batch.records]
-        if self._misses_a_reference(taken):
-            await self._state.refresh()
         ruling = Ruling(
             directory=self._directory.value,
             index=self._index_of(self._directory.value),
@@ -163,10 +162,20 @@ class Dispatcher:
             change=Change(self._state),
             metrics=self._metrics,
         )
-        results = [record for each in taken for record in ruling.rule(each)]
+        results: list[Record] = []
+        count, size, fresh = 0, 0, False
+        while count < len(batch.records) and size < RESULT_BYTES:
+            taken = self._take(batch.records[count])
+            if not fresh and not all(map(ruling.change.knows, taken.header.references)):
+                await self._state.refresh()
+                fresh = True
+            for record in ruling.rule(taken):
+                results.append(record)
+                size += len(record.value)
+            count += 1
         results += ruling.change.records()
         try:
-            await batch.commit(results)
+            await batch.commit(results, count)
         except LogUnavailable as error:
             # Perhaps stored, perhaps not: before the next batch the log will say.
             self._claims.pop(partition, None)
@@ -203,10 +212,6 @@ class Dispatcher:
             topic, number = stored.partition
             log_line.critical("partition.stopped", topic=topic, partition=number, offset=stored.offset)
             raise
-
-    def _misses_a_reference(self, taken: list[Taken]) -> bool:
-        wanted = {reference for each in taken for reference in each.header.references}
-        return any(not self._state.knows(statement) for statement in wanted)
 
     def _index_of(self, directory: Directory) -> Index:
         if self._index is None:

@@ -76,9 +76,9 @@ class NotedBatch:
     def claim(self) -> int:
         return self._batch.claim
 
-    async def commit(self, results: Sequence[Record]) -> None:
-        await self._batch.commit(results)
-        self._commits.note(len(self._batch.records), results)
+    async def commit(self, results: Sequence[Record], count: int | None = None) -> None:
+        await self._batch.commit(results, count)
+        self._commits.note(len(self._batch.records[:count]), results)
 
 
 async def run_until(

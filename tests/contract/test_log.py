@@ -191,6 +191,31 @@ async def test_a_batch_that_was_not_committed_comes_again_under_another_claim(lo
 
 
 @pytest.mark.parametrize("sole", [False, True], ids=["shared", "sole"])
+async def test_what_a_commit_left_of_a_batch_comes_next_under_the_same_claim(
+    log_url: str, *, sole: bool
+) -> None:
+    async with open_log(log_url) as log:
+        await log.create([INPUT, OUTPUT])
+        await log.append(records(ONE, range(7)))
+        async with aclosing(log.follow("reader", ["notices.*"], sole=sole)) as batches:
+            whole = await anext(batches)
+            await whole.commit(copies(whole)[:2], 2)
+            left = await anext(batches)
+            assert (numbers(left.records), left.claim) == ([2, 3, 4, 5, 6], whole.claim)
+            await left.commit(copies(left)[:1], 1)
+            last = await anext(batches)
+            assert numbers(last.records) == [3, 4, 5, 6]
+            # Nothing of it is committed: it comes again from the true place, under another claim.
+            again = await anext(batches)
+            assert numbers(again.records) == [3, 4, 5, 6]
+            assert again.claim != whole.claim
+            await again.commit(copies(again)[:3], 3)
+        # Who takes the seat later goes on in the middle of what was one batch.
+        assert numbers(await take(log, "reader", 1, sole=sole)) == [6]
+        assert numbers(await everything(log, OUT)) == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("sole", [False, True], ids=["shared", "sole"])
 async def test_a_reader_that_was_replaced_cannot_commit(log_url: str, *, sole: bool) -> None:
     async with open_log(log_url) as log:
         await log.create([INPUT, OUTPUT])

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from broker.core.errors import NotCanonical
 from broker.core.model import (
     Act,
     Decision,
     Delivery,
+    DeliveryHead,
     Disclosure,
     Envelope,
     Header,
@@ -36,7 +40,9 @@ from broker.core.records import (
     unframe,
 )
 from broker.log import LogUnavailable, Partition, Record
-from broker.log.topics import DECISIONS, PARTITIONS_PER_REGION, REFUSALS, notices_topic
+from broker.log.batch import PendingBatch
+from broker.log.topics import DECISIONS, PARTITIONS_PER_REGION, REFUSALS, inbox_topic, notices_topic
+from broker.services import dispatcher
 from broker.services.dispatcher import Dispatcher
 from tests.crash import CrashingLog, CrashPoints
 from tests.world import World, counted, sighting
@@ -357,3 +363,50 @@ async def test_what_cannot_be_stored_is_tried_again_later_and_later(tmp_path: Pa
         await world.settle()
         assert pauses[10:] == pauses[:1]
         assert len(await world.deliveries("jp")) == 2
+
+
+@settings(max_examples=12)
+@given(
+    lengths=st.lists(st.integers(1, 4_000), min_size=1, max_size=12),
+    most=st.one_of(st.just(1), st.integers(1, 40_000), st.just(1 << 24)),
+)
+def test_a_transaction_ends_with_the_notice_that_fills_it_and_decides_the_same(
+    lengths: list[int], most: int
+) -> None:
+    """However large notices are and however many get them: what is held at once is bounded."""
+    receivers = ("jp", "nl", "za")
+    commits: list[list[int]] = []
+    commit = PendingBatch.commit
+
+    async def noted(self: PendingBatch, results: Sequence[Record], count: int | None = None) -> None:
+        await commit(self, results, count)
+        sizes: dict[bytes, int] = {}
+        statements = [each.key for each in self.records[:count]]
+        for record in results:
+            if record.partition.topic in {inbox_topic(member) for member in receivers}:
+                head = decode(DeliveryHead, unframe(Delivery, record.value).head)
+                sizes[head.statement] = sizes.get(head.statement, 0) + len(record.value)
+        if sizes:
+            assert set(statements) == sizes.keys()
+            commits.append([sizes[each] for each in statements])
+
+    async def play(folder: Path) -> None:
+        async with World(folder, "vn", *receivers) as world:
+            for member in receivers:
+                world.agree("vn", member)
+            await world.directory.refresh()
+            envelopes = [world.compose("vn", sighting(place="x" * length)) for length in lengths]
+            await world.send("vn", *envelopes)
+            names = [statement_id(decode(Envelope, each).header) for each in envelopes]
+            for member in receivers:
+                received = [each.head for each in await world.deliveries(member)]
+                assert [each.statement for each in received] == names
+                assert [each.sequence for each in received] == list(range(1, len(lengths) + 1))
+            assert [each.statement for each in await decisions(world)] == names
+
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        patch.setattr(dispatcher, "RESULT_BYTES", most)
+        patch.setattr(PendingBatch, "commit", noted)
+        asyncio.run(play(Path(folder)))
+    assert sum(map(len, commits)) == len(lengths)
+    assert all(sum(sizes[:-1]) < most for sizes in commits)
