@@ -17,6 +17,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from broker.aside import Aside, Stalled
+from broker.audit.building import INDEX_FILE
+from broker.audit.forgetting import Forgetting
 from broker.clock import Clock, SystemClock
 from broker.configuration import HubConfig, tls_of
 from broker.core.errors import BadConfiguration, KeyLocked, KeyUnavailable, Unavailable
@@ -199,6 +201,7 @@ class _Hub:
             if "inbox" in self._parts:
                 keep("ledger", ledger.run)
                 keep("eraser", self._eraser(ledger).run)
+                keep("index", Forgetting(self._config.root / INDEX_FILE, self._log).run)
                 group.create_task(self._when(ledger.caught_up, readiness, "inbox"))
             for name, run in _background(services):
                 keep(name, run)

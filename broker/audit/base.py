@@ -56,7 +56,23 @@ class Base:
             return cls._open(path, about)
 
     @classmethod
-    def _open(cls, path: Path, about: dict[str, str]) -> Base:
+    def there(cls, path: Path) -> Base | None:
+        """Open the index that is there, of whatever log; None if there is none.  One in doubt is thrown away.
+
+        Raises:
+            BadConfiguration: There is another file of this name.
+            IndexUnavailable: The disk refuses, or somebody asks it.
+        """
+        if not path.exists():
+            return None
+        try:
+            return cls._open(path, None)
+        except Doubted:
+            discard(path)
+            return None
+
+    @classmethod
+    def _open(cls, path: Path, about: dict[str, str] | None) -> Base:
         _make_private(path)
         with _refusals(path):
             connection = sqlite3.connect(
@@ -71,7 +87,7 @@ class Base:
             raise
         return base
 
-    def _prepare(self, about: dict[str, str]) -> None:
+    def _prepare(self, about: dict[str, str] | None) -> None:
         db = self._connection
         # One asks at a time: another's answer would be of an index that is half way on.
         pragmas = ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL")
@@ -79,7 +95,7 @@ class Base:
             db.execute(f"PRAGMA {pragma}").fetchall()
         db.execute("BEGIN IMMEDIATE")
         try:
-            if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            if about and not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 db.execute(f"PRAGMA user_version = {FORMAT}")
                 for table in TABLES:
@@ -92,13 +108,13 @@ class Base:
                 db.execute("ROLLBACK")
             raise
 
-    def _check_is(self, about: dict[str, str]) -> None:
+    def _check_is(self, about: dict[str, str] | None) -> None:
         db = self._connection
         if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise BadConfiguration("a database, but no index of a log", field=str(self.path))
         if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
             raise Doubted
-        if dict(db.execute("SELECT name, value FROM about")) != about:
+        if about is not None and dict(db.execute("SELECT name, value FROM about")) != about:
             raise Doubted
 
     # --- writing and reading --------------------------------------------------------------------------
@@ -154,6 +170,11 @@ class Base:
         with _refusals(self.path):
             found: tuple[Any, ...] | None = self._connection.execute(query, values).fetchone()
         return found
+
+    def forget(self, statement: bytes) -> bool:
+        """Delete what there is of a statement's contents, and say whether there were words."""
+        row = self.row("UPDATE statement SET outcome = NULL WHERE id = ? RETURNING n", statement)
+        return row is not None and self.run("DELETE FROM facts WHERE rowid = ?", row[0]) > 0
 
     def tidy(self) -> None:
         """Leave nothing of deleted text in the files: neither in segments of words nor behind the pages."""

@@ -337,8 +337,5 @@ class Taking:
             "INSERT OR IGNORE INTO erasure VALUES (?, ?, ?, ?)",
             leaf_entry_of(value)[1:], erasure.statement, int(erasure.ground), erasure.at,
         )  # fmt: skip
-        row = self._base.row(
-            "UPDATE statement SET outcome = NULL WHERE id = ? RETURNING n", erasure.statement
-        )
-        if row is not None and self._base.run("DELETE FROM facts WHERE rowid = ?", row[0]):
+        if self._base.forget(erasure.statement):
             self.erased = True

@@ -14,6 +14,7 @@ import pytest
 from broker.audit import base
 from broker.audit.base import Base, Doubted
 from broker.audit.building import AuditIndex
+from broker.audit.forgetting import Forgetting
 from broker.audit.gaps import gaps
 from broker.audit.life import life
 from broker.audit.members import standings
@@ -375,6 +376,63 @@ async def test_what_the_hub_erases_goes_from_the_index_which_is_then_one_made_an
         assert rows_of(index) == before
         assert not any(gaps(index, world.clock.now()))
         index.close()
+
+
+@pytest.mark.sockets
+async def test_what_is_erased_goes_from_the_index_before_anybody_asks_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "BUSY_SECONDS", 0.05)
+    canaries = ("Canaryone", "Canarytwo")
+    path = tmp_path / "audit.index"
+    async with World(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp", slots=["facts", "persons"])
+        sent = [await world.publish("vn", sighting(place=each)) for each in (*canaries, "Hue")]
+        await world.settle()
+        await Forgetting(path, world.log).step()
+        assert not path.exists(), "where there is no index, none is made"
+        index = AuditIndex(path, world.log_signer.key, CATALOGUE)
+        await index.refresh(world.log)
+
+        order(world, tmp_path, sent[0].statement)
+        await erased(world, tmp_path)
+        forgetting = Forgetting(path, world.log)
+        await forgetting.step()
+        assert search(index, canaries[0]).count == 1, "who asks is not disturbed; it is tried again"
+        index.close()
+        await forgetting.step()
+        assert files_with(path, canaries[0]) == []
+
+        order(world, tmp_path, sent[1].statement)
+        await erased(world, tmp_path)
+        await forgetting.step()
+        assert files_with(path, canaries[1]) == []
+
+        index = AuditIndex(path, world.log_signer.key, CATALOGUE)
+        await index.refresh(world.log)
+        assert search(index, "hue").count == 1
+        assert [search(index, each).count for each in canaries] == [0, 0]
+        before = rows_of(index)
+        index.begin_anew()
+        await index.refresh(world.log)
+        assert rows_of(index) == before
+        index.close()
+
+
+@pytest.mark.sockets
+async def test_what_is_no_index_loses_nothing_and_what_is_in_doubt_goes(tmp_path: Path) -> None:
+    path = tmp_path / "audit.index"
+    async with World(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp", slots=["facts"])
+        first = await world.publish("vn", sighting(place="Hue"))
+        order(world, tmp_path, first.statement)
+        await erased(world, tmp_path)
+        sql(path, "CREATE TABLE mine (x)")
+        await Forgetting(path, world.log).step()
+        assert path.exists()
+        path.write_bytes(b"no database at all" * 100)
+        await Forgetting(path, world.log).step()
+        assert not path.exists()
 
 
 def files_with(path: Path, text: str) -> list[str]:
