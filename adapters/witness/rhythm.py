@@ -27,6 +27,8 @@ from broker.telemetry import logger_of
 LOOK_SECONDS = 15.0
 OVERDUE_MS = 300_000
 """How long a delivery may be without a quorum behind it: ten intervals of what is asked to be cosigned."""
+REACHED_MS = 120_000
+"""A hub that answered the feed so lately is there."""
 SEEN_AS = "cosigned"
 
 log_line = logger_of("witness")
@@ -174,9 +176,15 @@ class Rhythm:
             # Nobody is a witness yet: there is nothing to wait for.
             self._store.remember(uncovered_since=None)
             return
-        note = await self._hub.cosigned(policy.least)
-        if note is not None:
-            await self._covered(note, policy)
+        try:
+            note = await self._hub.cosigned(policy.least)
+            if note is not None:
+                await self._covered(note, policy)
+        except (Unavailable, Refused):
+            # A hub that answers the feed, and this not, must not hide that nobody cosigned what it delivers.
+            if self._clock.now() - (self._store.fact("reached_at") or 0) < REACHED_MS:
+                self._see_what_is_uncovered()
+            raise
         self._store.remember(cosigned_checked_at=self._clock.now())
         self._see_what_is_uncovered()
 

@@ -9,7 +9,7 @@ import pytest
 from adapters.witness.judging import Denied, Submission
 from adapters.witness.rhythm import OVERDUE_MS
 from broker.core.cosignature import Cosigner
-from broker.core.errors import BadProof, Refused, Stale, TooLarge, UnknownKey
+from broker.core.errors import BadProof, Refused, Stale, TooLarge, Unavailable, UnknownKey
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.merkle import Tree, leaf_hash
 from broker.core.policy import witness_name
@@ -127,6 +127,38 @@ async def test_a_delivery_that_no_quorum_covers_for_minutes_is_an_alarm_until_on
         await cosigned(world, nodes)
         await jp.rhythm.step()
         assert jp.facts("uncovered_since") == [None]
+
+
+class Silent(OtherHub):
+    """A hub that answers everything but what others cosigned."""
+
+    def __init__(self, hub: LocalHub, error: type[Unavailable | Refused]) -> None:
+        super().__init__(hub)
+        self._error = error
+
+    async def cosigned(self, least: int) -> bytes | None:
+        raise self._error("not now")
+
+
+@pytest.mark.parametrize("error", [Unavailable, Refused])
+async def test_a_hub_that_does_not_say_what_was_cosigned_is_not_covered_by_that(
+    tmp_path: Path, error: type[Unavailable | Refused]
+) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp")
+        vn = witness_node(world, "vn", tmp_path)
+        jp = witness_node(world, "jp", tmp_path, wrap=lambda hub: Silent(hub, error))
+        await grow(world, {"vn": vn, "jp": jp})
+        await asked(world)
+        world.clock.move(OVERDUE_MS)
+        with pytest.raises(error):
+            await jp.rhythm.step()
+        assert jp.node.alarms() == [], "a hub that does not answer at all hides nothing"
+
+        await jp.node.receives()
+        with pytest.raises(error):
+            await jp.rhythm.step()
+        assert jp.node.alarms() == [("log.uncovered", "not-cosigned")]
 
 
 class Split(OtherHub):
