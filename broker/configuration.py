@@ -70,6 +70,16 @@ class Kafka(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     key: Path
 
 
+class OutsideWitness(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A witness that is no member's node, to which checkpoints are shown (c2sp.org/tlog-witness).
+
+    `url` is what stands before `/add-checkpoint`; `key` is its verifier key, `<name>+<id>+<base64>`.
+    """
+
+    url: str
+    key: str
+
+
 class HubConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All of `hub.toml`.
 
@@ -88,6 +98,7 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     keys: Keys = field(default_factory=Keys)
     limits: Limits = field(default_factory=Limits)
     kafka: Kafka | None = None
+    witnesses: tuple[OutsideWitness, ...] = ()
     root: Path = Path()
 
     def path(self, relative: Path) -> Path:

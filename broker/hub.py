@@ -53,6 +53,7 @@ from broker.telemetry import logger_of
 from broker.web.api import Services
 from broker.web.console import Console
 from broker.web.hub import HealthServer, HubServer, server_context
+from broker.web.outside import outside_pushers
 from schemas import load_catalogue
 
 PARTS = frozenset({"gateway", "dispatcher", "inbox", "sequencer", "tiles"})
@@ -175,6 +176,7 @@ class _Hub:
         key = await self._key(self._config.keys.log) if "sequencer" in self._parts else None
         signer = None if key is None else self._signer(directory.log_key, key)
         server = self._server(services) if serves else None
+        outside = list(outside_pushers(self._config.witnesses, services))
         async with asyncio.TaskGroup() as group:
 
             def keep(name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -203,7 +205,7 @@ class _Hub:
                 keep("eraser", self._eraser(ledger).run)
                 keep("index", Forgetting(self._config.root / INDEX_FILE, self._log).run)
                 group.create_task(self._when(ledger.caught_up, readiness, "inbox"))
-            for name, run in _background(services):
+            for name, run in (*_background(services), *outside):
                 keep(name, run)
             if services.tiles is not None:
                 group.create_task(self._when(services.tiles.caught_up, readiness, "tiles"))

@@ -4,9 +4,10 @@ A busy log signs many checkpoints in a second, and witnesses that each took anot
 So the last checkpoint of each interval, by the log's own time, is what all are asked to cosign: every process
 of the hub finds the same one in the topic.  Deliveries wait for nothing of this.
 
-Decides which cosignatures are kept: those of members, by keys that their entries list, over what was asked.
-Each is kept as a signed note of its own in `audit.cosignatures`, which the sequencer does not follow.  How
-many are enough is for whoever reads them: `core.policy`.
+Decides which cosignatures are kept, over what was asked: those of members, by keys that their entries list,
+and those of witnesses outside, by keys that the hub's settings name (`pushing`).  Each is kept as a signed
+note of its own in `audit.cosignatures`, which the sequencer does not follow.  How many are enough is for
+whoever reads them: `core.policy`.
 
 Source: c2sp.org/tlog-cosignature v1.0.0.
 """
@@ -38,6 +39,8 @@ LOOK_BACK = 8192
 LOOK_AGAIN_SECONDS = 5.0
 MOST_LINES = 8
 MOST_BODY_BYTES = 8 * 1024
+OUTSIDE = "outside "
+"""Before the name of a witness that is no member's, in keys of records; no member's id has a space."""
 CHECKPOINTS, GIVEN = Partition(AUDIT_CHECKPOINTS), Partition(AUDIT_COSIGNATURES)
 
 log_line = logger_of("cosignatures")
@@ -77,18 +80,39 @@ class Cosignatures:
 
     def asked(self) -> bytes | None:
         """Return the checkpoint that is to be cosigned now, with what is known of it, if there is one."""
+        newest = self.asked_now()
+        return None if newest is None else self.shown(newest.checkpoint.note)
+
+    def asked_now(self) -> Asked | None:
+        """Return the checkpoint that is to be cosigned now, if there is one."""
         self._end_interval(self._clock.now())
         # What this process has not published yet it could not answer for.
         known = (each for each in reversed(self._asked.values()) if each.checkpoint.size <= self._ledger.size)
-        newest = next(known, None)
-        return None if newest is None else self.shown(newest.checkpoint.note)
+        return next(known, None)
 
     def cosigned(self, least: int) -> bytes | None:
-        """Return the newest checkpoint that so many members have cosigned, None if there is none of late."""
+        """Return the newest checkpoint that so many members have cosigned, None if there is none of late.
+
+        Witnesses outside count for none: they must not make one look newest that members have not seen.
+        """
         for asked in reversed(self._asked.values()):
-            if len(set(self._given.get(asked.text, {}).values())) >= least:
+            givers = set(self._given.get(asked.text, {}).values())
+            if sum(not each.startswith(OUTSIDE) for each in givers) >= least:
                 return self.shown(asked.checkpoint.note)
         return None
+
+    def is_given(self, key: CosignatureKey, asked: Asked) -> bool:
+        """Say whether a witness's cosignature of a checkpoint is known here."""
+        return bool(key.lines_of(self._given.get(asked.text, {})))
+
+    async def keep(self, key: CosignatureKey, asked: Asked, line: Line) -> None:
+        """Keep the cosignature of a witness outside, whose line was checked.
+
+        Raises:
+            LogUnavailable: The log did not answer.
+        """
+        await self._keep(OUTSIDE + key.name, asked.text, line)
+        log_line.info("checkpoint.cosigned", witness=key.name, size=asked.checkpoint.size)
 
     def shown(self, note: bytes) -> bytes:
         """Return a checkpoint with all cosignatures that are known of it."""
@@ -125,11 +149,14 @@ class Cosignatures:
         fresh = [line for _, line in mine if (line.name, line.key_id) not in by][:1]
         if not fresh:
             return
-        value = text + b"\n" + fresh[0].text.encode()
-        await self._log.append([Record(GIVEN, member.encode(), value)])
-        self._metrics.cosignatures.inc()
-        self._give(member, value)
+        await self._keep(member, text, fresh[0])
         log_line.info("checkpoint.cosigned", member=member)
+
+    async def _keep(self, giver: str, text: bytes, line: Line) -> None:
+        value = text + b"\n" + line.text.encode()
+        await self._log.append([Record(GIVEN, giver.encode(), value)])
+        self._metrics.cosignatures.inc()
+        self._give(giver, value)
 
     async def run(self) -> None:
         """Read which checkpoints there are, and what was given at any process of the hub, until cancelled.
@@ -161,11 +188,11 @@ class Cosignatures:
         keys = directory.witness_keys(member, self._clock.now())
         return [CosignatureKey(name, key.public) for key in keys]
 
-    def _give(self, member: str, note: bytes) -> None:
+    def _give(self, giver: str, note: bytes) -> None:
         text, lines = split_note(note)
         given = self._given.setdefault(text, {})
         self._given.move_to_end(text)
-        given.update(dict.fromkeys(lines, member))
+        given.update(dict.fromkeys(lines, giver))
         while len(self._given) > KEPT:
             self._given.popitem(last=False)
 

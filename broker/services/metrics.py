@@ -51,7 +51,7 @@ class Metrics:
         self.erasures = self._counter("halong_erasures", "Statements whose contents were erased", "ground")
         self.leaves = self._counter("halong_leaves", "Leaves appended to the audit log")
         self.checkpoints = self._counter("halong_checkpoints", "Checkpoints signed")
-        self.cosignatures = self._counter("halong_cosignatures", "Cosignatures that members gave")
+        self.cosignatures = self._counter("halong_cosignatures", "Cosignatures that witnesses gave")
         self.feed_answers = self._counter("halong_feed_answers", "Answers to feeds that held deliveries")
         self.feed_items = self._counter("halong_feed_items", "Deliveries handed out by feeds")
         self.requests = self._counter("halong_requests", "HTTP requests answered", "status")
@@ -67,6 +67,14 @@ class Metrics:
         )
         self.leads = self._gauge(
             "halong_sequencer_leads", "1 where this sequencer leads, 0 where it stands by"
+        )
+        self.outside_size = self._gauge(
+            "halong_outside_cosigned_size",
+            "Leaves of the tree that a witness outside cosigned last",
+            "witness",
+        )
+        self.outside_denies = self._gauge(
+            "halong_outside_denies", "1 while a witness outside denies what it is shown", "witness"
         )
         self.polls = self._gauge("halong_polls", "Feeds that wait right now")
         self.published_at = self._gauge(
