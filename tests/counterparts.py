@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -26,7 +26,7 @@ from aiohttp import web
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 from adapters.channels import Channel
 from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
@@ -244,16 +244,52 @@ class Web(Counterpart):
             await runner.cleanup()
 
 
+DROP = "drop"
+
+
+def _stage(command: str) -> Callable[[SMTP, str], Awaitable[None]]:
+    """A command of a mail server that does first what `Mail.faults` says, once each."""
+    inherited = getattr(SMTP, f"smtp_{command}")
+
+    async def at(self: SMTP, argument: str) -> None:
+        faults = self.event_handler.faults.get(command)
+        if not faults:
+            await inherited(self, argument)
+        elif (fault := faults.pop(0)) == DROP:
+            self.transport.abort()
+        else:
+            await self.push(fault)
+
+    return at
+
+
+_COMMANDS = ("EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "QUIT")
+_FAULTY = type("FaultySmtp", (SMTP,), {f"smtp_{each}": _stage(each) for each in _COMMANDS})
+
+
+class _FaultyController(Controller):
+    def factory(self) -> SMTP:
+        faulty: SMTP = _FAULTY(self.handler, **self.SMTP_kwargs)
+        return faulty
+
+
 @dataclass
 class Mail(Counterpart):
-    """A mail server with STARTTLS and a password."""
+    """A mail server with STARTTLS and a password.
+
+    `faults` are answers by command, given once each instead of the right one; `DROP` drops the connection.
+    Under `TAKEN` it is dropped once a mail was taken, before that is answered; `looks_seconds` is how long
+    the server looks at a mail before it answers.
+    """
 
     kind = "mail"
     mails: list[EmailMessage] = field(default_factory=list)
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    looks_seconds: float = 0.0
     failing: bool = False
     hangs: bool = False
 
-    async def handle_DATA(self, _server: Any, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
         if self.hangs:
             await asyncio.Event().wait()
         if self.failing:
@@ -268,6 +304,10 @@ class Mail(Counterpart):
         body = mail.get_body(("plain",))
         assert body is not None
         self.arrivals.append(Arrived(found[1], body.get_content()))
+        await asyncio.sleep(self.looks_seconds)
+        if self.faults.get("TAKEN"):
+            self.faults["TAKEN"].pop(0)
+            server.transport.abort()
         return "250 taken"
 
     async def fail(self) -> None:
@@ -290,7 +330,7 @@ class Mail(Counterpart):
             right = (data.login, data.password) == (b"halong", b"geheim")
             return AuthResult(success=right, handled=False)
 
-        controller = Controller(
+        controller = _FaultyController(
             self,
             hostname="127.0.0.1",
             port=0,

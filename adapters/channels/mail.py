@@ -6,6 +6,9 @@ node.  The mark is in the subject and on top of the text, as TLP 2.0 asks.
 
 The Message-ID is made from the delivery's id: a repeat is recognisable, and many servers drop it themselves.
 Every recipient must be taken, or none is served.
+
+What a server says before it has seen the mail is about us, our addresses, or the server: it is tried again,
+whatever its code.  Only what it answers to the mail itself can make a dead letter.
 """
 
 from __future__ import annotations
@@ -28,6 +31,9 @@ from broker.core.model import Status, Tlp
 from schemas.rendering import render_page, text, view
 
 STEP_SECONDS = 20.0
+TAKING_SECONDS = 600.0
+"""For the answer to the mail itself (RFC 5321, 4.5.3.2.6): whoever asks again too early has it there twice.
+The channel's own `timeout_seconds` may be shorter."""
 IDLE_SECONDS = 20.0
 """A connection that lay idle for longer is not trusted to be there still."""
 
@@ -91,15 +97,12 @@ class MailChannel:
             await smtp.mail(self._sender, timeout=STEP_SECONDS)
             for recipient in self._recipients:
                 await smtp.rcpt(recipient, timeout=STEP_SECONDS)
-            await smtp.data(mail.as_bytes(policy=SMTP), timeout=STEP_SECONDS)
+            await smtp.data(mail.as_bytes(policy=SMTP), timeout=TAKING_SECONDS)
         except aiosmtplib.SMTPResponseException as error:
             await self.close()
-            answer = f"smtp-{error.code}"
-            # What is said before a mail is named is about us, or the server.
-            if 500 <= error.code < 600 and not isinstance(
-                error,
-                aiosmtplib.SMTPAuthenticationError | aiosmtplib.SMTPHeloError | aiosmtplib.SMTPConnectError,
-            ):
+            # The library says -1 of what is no answer of SMTP.
+            answer = f"smtp-{error.code}" if error.code > 0 else "bad-answer"
+            if 500 <= error.code < 600 and isinstance(error, aiosmtplib.SMTPDataError):
                 raise ChannelRefused(f"answered {error.code}", field=self.name, answer=answer) from None
             raise ChannelUnavailable(f"answered {error.code}", field=self.name, answer=answer) from None
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
@@ -134,7 +137,9 @@ class MailChannel:
         return f"{self._server.host}:{self._server.port} lets us in, over TLS; nothing was mailed"
 
     async def _opened(self) -> aiosmtplib.SMTP:
-        if self._smtp is not None and asyncio.get_running_loop().time() - self._used_at > IDLE_SECONDS:
+        idle = asyncio.get_running_loop().time() - self._used_at
+        # Many a server hangs up after a mail: that is no failure of the next.
+        if self._smtp is not None and (idle > IDLE_SECONDS or not self._smtp.is_connected):
             await self.close()
         if self._smtp is None:
             server = self._server
