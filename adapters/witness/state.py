@@ -19,12 +19,13 @@ from adapters.store import Store
 from adapters.witness.judging import Cosignable, Denied, Submission, judge
 from broker.aside import Aside
 from broker.clock import Clock
+from broker.core.cose_receipt import line_id
 from broker.core.cosignature import Cosigner
 from broker.core.errors import BadProof
 from broker.core.keys import Signer
 from broker.core.note import LogKey, TreeHead
 from broker.core.policy import witness_name
-from broker.core.signed_note import Line, merged
+from broker.core.signed_note import Line, merged, split_note
 from broker.keyring import Elsewhere
 from broker.telemetry import logger_of
 
@@ -74,7 +75,9 @@ class Witness:
         Raises:
             Unavailable: The hub, the store or the key is out of reach; nothing was signed.
         """
-        verdict = self._judge(submission)
+        verdict, own = self._judge(submission), b""
+        if isinstance(verdict, Cosignable):
+            own = _by(self.log, submission.note)
         if isinstance(verdict, Cosignable) and verdict.tree.size:
             verdict = await self._beside_the_feed(verdict)
         if isinstance(verdict, Cosignable):
@@ -82,7 +85,7 @@ class Witness:
                 # Another may have come meanwhile: judged and kept is one step.
                 verdict = self._judge(submission)
                 if isinstance(verdict, Cosignable):
-                    self._keep(verdict.tree, submission.note)
+                    self._keep(verdict.tree, own)
         if isinstance(verdict, Denied):
             self._deny(verdict, submission)
             return verdict
@@ -91,7 +94,7 @@ class Witness:
             # Only beside the tree that it is of: a larger one may stand there by now.
             self._store.run(
                 "UPDATE witnessed SET note = ? WHERE origin = ? AND size = ?",
-                merged(submission.note, [line]), self.log.name, verdict.tree.size,
+                merged(own, [line]), self.log.name, verdict.tree.size,
             )  # fmt: skip
         log_line.info("checkpoint.cosigned", size=verdict.tree.size)
         return line
@@ -138,3 +141,11 @@ class Witness:
         if self._aside is not None:
             return await self._aside.call(self._cosigner.cosign, text, now)
         return self._cosigner.cosign(text, now)
+
+
+def _by(log: LogKey, note: bytes) -> bytes:
+    """Return a note with the log's own lines alone: whoever submits it may add what others never signed."""
+    text, lines = split_note(note)
+    ids = (log.key_id, log.timing.key_id, line_id(log))
+    own = {line.key_id: line for line in lines if line.name == log.name and line.key_id in ids}
+    return text + b"\n" + "".join(line.text for line in own.values()).encode()

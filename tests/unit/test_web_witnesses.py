@@ -18,7 +18,7 @@ from broker.core.errors import BadConfiguration, Stale, UnknownKey
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.note import LogSigner
 from broker.core.policy import witness_name
-from broker.core.signed_note import merged, split_note
+from broker.core.signed_note import MOST_SIGNATURES, Line, merged, split_note
 from tests.served import Served, served, until
 from tests.unit.test_web import client
 from tests.witnesses import WitnessNode, asked, cosigned, grow, witness_node, witnesses
@@ -28,7 +28,11 @@ pytestmark = pytest.mark.sockets
 
 
 def cosigner(hub: Served, member: str) -> Cosigner:
-    key = hub.world.people[member].witness
+    return cosigner_of(hub.world, member)
+
+
+def cosigner_of(world: World, member: str) -> Cosigner:
+    key = world.people[member].witness
     assert key is not None
     return Cosigner(witness_name(NETWORK, member), key)
 
@@ -128,6 +132,26 @@ async def test_whoever_can_reach_a_witness_speaks_add_checkpoint_with_it(tmp_pat
             jp.node.local.online = False
             again = Submission(published.size, (), later).body
             assert (await add(again))[0] == 200, "what it has seen itself needs no hub"
+
+
+async def test_what_whoever_submits_adds_to_a_note_is_not_shown_as_seen_by_the_witness(
+    tmp_path: Path,
+) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        nodes = witnesses(world, tmp_path)
+        await grow(world, nodes)
+        assert world.ledger.published is not None
+        note, log = world.ledger.published.note, world.log_signer.key
+        _, own = split_note(note)
+        false = [Line(cosigner_of(world, "vn").key.name, cosigner_of(world, "vn").key.key_id, bytes(72))]
+        many = [Line(f"spam{number}", bytes(4), b"x") for number in range(MOST_SIGNATURES - len(own) - 1)]
+
+        line = await nodes["jp"].witness.add(Submission(0, (), merged(note, [*false, *many])))
+
+        assert isinstance(line, Line)
+        shown = nodes["jp"].witness.latest_note()
+        assert shown == merged(note, [line])
+        assert log.open_checkpoint(shown) == nodes["jp"].witness.latest()
 
 
 async def test_a_flood_of_connections_is_bounded(tmp_path: Path) -> None:
