@@ -485,6 +485,12 @@ ROWS = (
         "bad-evidence",
         told(decision={"signature": bytes(32)}),
     ),
+    Row(
+        "a decision about another statement",
+        "decision",
+        "bad-evidence",
+        told(decision={"statement": bytes(32)}),
+    ),
     Row("a decision by another key", "decision", "bad-evidence", told(decision={"key": bytes(32)})),
     Row(
         "a decision under another version",
