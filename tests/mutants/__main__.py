@@ -2,11 +2,11 @@
 
     python -m tests.mutants [--only PART_OF_A_PATH …] [--jobs N] [--page] [--covering FOLDER]
 
-Measures first which quick tests reach which line, then runs only those against each changed copy, the
-quickest first.  What was measured is kept in the folder of `--covering`, and is taken from there as long as
-no file of code or tests is younger.  Prints a table; `--page` writes it into docs/checks.md, where the
-tables of other files stay.  Ends with 1 if a check can be taken away unnoticed and `reasons.toml` does not
-say why that is right.
+Measures first which tests reach which line (none of Kafka, no long count), then runs only those against each
+changed copy, the quickest first; what none reaches is unnoticed.  What was measured is kept in the folder of
+`--covering`, and is taken from there as long as no file of code or tests is younger.  Prints a table; `--page`
+writes it into docs/checks.md, where the tables of other files stay.  Ends with 1 if a check can be taken away
+unnoticed and `reasons.toml` does not say why that is right.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ from tests.mutants.checks import ROOT, Check, all_checks
 from tests.mutants.covering import FOLDER, Covering, read_covering
 from tests.mutants.page import Result, write_page
 
-QUICK = ("tests/vectors", "tests/unit", "tests/attacks", "tests/faults")
-MARKS = "not sockets and not kafka and not soak"
+FOLDERS = ("tests/vectors", "tests/unit", "tests/attacks", "tests/faults")
+MARKS = "not kafka and not soak"
 SECONDS = 300
-MEASURING_SECONDS = 1800
+MEASURING_SECONDS = 3600
 MEMORY_BYTES = 4 << 30
 """Without its check code may take all that there is; a test that gets no more of it turns red."""
 KEPT = "measured.txt"
 """In the folder of what was measured: where the copy was, and tests that are of no use."""
 PIECE = 400
-"""So many tests at once: the first piece of quick ones notices most mutants."""
+PIECE_SECONDS = 30
+"""So many tests at once, and of so many seconds: the first piece of quick ones notices most mutants."""
 REASONS = Path(__file__).with_name("reasons.toml")
 
 
@@ -73,7 +74,7 @@ def measured(copy: Path, folder: Path) -> Covering:
     if kept.exists() and kept.stat().st_mtime > max(path.stat().st_mtime for path in copy.rglob("*.py")):
         root, *red = kept.read_text().splitlines()
         return read_covering(folder, Path(root)).without(red)
-    arguments = ["-p", "tests.mutants.covering", *QUICK, "-m", MARKS]
+    arguments = ["-p", "tests.mutants.covering", *FOLDERS, "-m", MARKS]
     run = pytest_in(copy, arguments, MEASURING_SECONDS, **{FOLDER: str(folder)})
     red = re.findall(r"^(?:FAILED|ERROR) (\S+)", run.stdout, re.MULTILINE)
     # Measuring itself may turn a test red: one that looks at what is imported, or at a traceback.
@@ -89,7 +90,7 @@ def caught_by(check: Check, copy: Path, covering: Covering) -> str | None:
     whole, before = target.read_bytes(), target.stat()
     target.write_bytes(check.without(whole))
     try:
-        for tests in _pieces(covering.tests_of(check.path, check.line)):
+        for tests in _pieces(covering, check):
             listed = copy / ".tests"
             listed.write_text("\n".join(tests))
             run = pytest_in(copy, ["-x", f"@{listed}", "-m", MARKS])
@@ -105,11 +106,17 @@ def caught_by(check: Check, copy: Path, covering: Covering) -> str | None:
     return None
 
 
-def _pieces(tests: list[str]) -> Iterator[list[str]]:
-    if not tests:
-        yield list(QUICK)
-    for start in range(0, len(tests), PIECE):
-        yield tests[start : start + PIECE]
+def _pieces(covering: Covering, check: Check) -> Iterator[list[str]]:
+    piece, seconds = [], 0.0
+    for test in covering.tests_of(check.path, check.line):
+        took = covering.seconds.get(test, 0.0)
+        if piece and (len(piece) == PIECE or seconds + took > PIECE_SECONDS):
+            yield piece
+            piece, seconds = [], 0.0
+        piece.append(test)
+        seconds += took
+    if piece:
+        yield piece
 
 
 def run_all(todo: Sequence[Check], jobs: int, folder: Path | None) -> Iterator[Result]:
@@ -121,7 +128,7 @@ def run_all(todo: Sequence[Check], jobs: int, folder: Path | None) -> Iterator[R
         shutil.copytree(ROOT, copies[0], ignore=ignored)
         covering = measured(copies[0], folder or Path(scratch))
         # Compiled once, for hundreds of runs; the changed file alone is compiled in each.
-        pytest_in(copies[0], ["--collect-only", *QUICK, "-m", MARKS], PYTHONDONTWRITEBYTECODE="")
+        pytest_in(copies[0], ["--collect-only", *FOLDERS, "-m", MARKS], PYTHONDONTWRITEBYTECODE="")
         for copy in copies[1:]:
             shutil.copytree(copies[0], copy)
 

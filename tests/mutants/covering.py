@@ -1,4 +1,4 @@
-"""Which quick tests reach which line, and how long each takes: so that a mutant meets the right tests first.
+"""Which tests reach which line, and how long each takes: so that a mutant meets the right tests first.
 
 A pytest plugin (`-p tests.mutants.covering`): coverage.py with a context for each test, and their durations.
 """
