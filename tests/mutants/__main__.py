@@ -4,8 +4,8 @@
 
 Measures first which tests reach which line (none of Kafka, no long count), then runs only those against each
 changed copy, the quickest first; what none reaches is unnoticed.  What was measured is kept in the folder of
-`--covering`, and is taken from there as long as no file of code or tests is younger.  Prints a table; `--page`
-writes it into docs/checks.md, where the tables of other files stay.  Ends with 1 if a check can be taken away
+`--covering`, and is taken from there as long as no file of code or tests is younger.  Prints a table; with
+`--page` into docs/checks.md, where the tables of other files stay.  Ends with 1 if a check can be taken away
 unnoticed and `reasons.toml` does not say why that is right.
 """
 
