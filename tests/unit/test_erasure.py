@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from broker.backup.log_copy import copy_in, copy_out
 from broker.commands.recount import Recount, recount
-from broker.core.model import Delivery, Envelope, Erasure, ErasureGround, Header
+from broker.core.model import Act, Delivery, DeliveryHead, Envelope, Erasure, ErasureGround, Header, Refusal
 from broker.core.note import LogKey
-from broker.core.records import decode, unframe
+from broker.core.records import decode, statement_id, unframe
 from broker.log import Partition, open_log
-from broker.log.topics import ERASURES
-from broker.services.erasure import Eraser
+from broker.log.topics import ERASURES, REFUSALS
+from broker.services.erasure import LOOK_AT_ALL_MS, Eraser
 from broker.services.inbox import Inbox
 from broker.services.ledger import Ledger
 from broker.services.metrics import Metrics
@@ -258,3 +261,85 @@ async def test_a_crash_at_any_call_of_the_log_leaves_nothing_half_erased(tmp_pat
     writes = [n for n, name in enumerate(quiet.passed, 1) if "erase" in name or "scrub" in name]
     for point in writes:
         await live(str(point), CrashPoints(point))
+
+
+# --- the originator's own order: no gateway takes one yet ------------------------------------------------
+
+
+@pytest.fixture
+def acts_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the gateway take what it refuses while nodes cannot carry it out."""
+    monkeypatch.setattr("broker.core.header.UNSUPPORTED_ACTS", frozenset())
+
+
+@pytest.mark.usefixtures("acts_are_taken")
+async def test_an_originator_orders_its_own_statements_to_be_erased_and_the_receivers_get_the_order(
+    tmp_path: Path,
+) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp")
+        named = [await world.publish("vn", sighting(place=f"{CANARY} {n}")) for n in range(2)]
+        other = await world.publish("vn", sighting(place="Hue"))
+        references = tuple(sorted(each.statement for each in named))
+        act = await world.publish("vn", sighting(), act=Act.ERASURE, references=references)
+        before = await counted(world)
+
+        found = await erased(world, tmp_path)
+
+        assert {(each.statement, each.ground, each.order) for each in found} == {
+            (each, ErasureGround.ORDER, act.statement) for each in references
+        }
+        assert files_with(tmp_path) == []
+        after = await counted(world)
+        assert after.verified, after.findings
+        assert (after.published, after.delivered) == (before.published, before.delivered)
+        feed = await world.inbox.feed("jp", 0, 10, 0)
+        shown = [decode(Delivery, each.delivery) for each in feed.items]
+        kept = [decode(DeliveryHead, each.head).statement for each in shown if each.envelope is not None]
+        assert kept == [other.statement, act.statement]
+        assert await erased(world, tmp_path) == found
+
+
+@pytest.mark.usefixtures("acts_are_taken")
+async def test_nobody_orders_what_somebody_else_said_to_be_erased(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp")
+        sent = await world.publish("vn", sighting(place=CANARY))
+        await world.publish("jp", sighting(), act=Act.ERASURE, references=(sent.statement,))
+        assert await erased(world, tmp_path) == []
+        assert files_with(tmp_path) != []
+
+
+@pytest.mark.usefixtures("acts_are_taken")
+async def test_an_order_that_was_not_admitted_erases_nothing(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp")
+        sent = await world.publish("vn", sighting(place=CANARY))
+        no_order: dict[str, Any] = {"sequence": 9, "previous": bytes(32)}
+        act = await world.publish("vn", sighting(), act=Act.ERASURE, references=(sent.statement,), **no_order)
+        await world.settle()
+        (refused,) = (await records(world.log, REFUSALS))[Partition(REFUSALS)]
+        assert unframe(Refusal, refused.value).statement == act.statement
+        assert await erased(world, tmp_path) == []
+        assert files_with(tmp_path) != []
+
+
+@pytest.mark.usefixtures("acts_are_taken")
+async def test_an_order_that_came_before_what_it_names_is_carried_out_within_the_hour(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp")
+        early = world.compose("vn", sighting(place=CANARY))
+        named = statement_id(decode(Envelope, early).header)
+        act = await world.publish("vn", sighting(), act=Act.ERASURE, references=(named,), stream="second")
+        one = eraser(world, tmp_path)
+        await world.settle()
+        while await one.step():
+            await world.settle()
+        await world.send("vn", early)
+        await world.settle()
+        world.clock.move(LOOK_AT_ALL_MS)
+        while await one.step():
+            await world.settle()
+        found = (await records(world.log, ERASURES))[Partition(ERASURES)]
+        assert [unframe(Erasure, each.value).order for each in found] == [act.statement]
+        assert files_with(tmp_path) == []

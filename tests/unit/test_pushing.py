@@ -65,6 +65,11 @@ def cosigns(by: Cosigner = OUTSIDE, also: bytes = b"") -> Callable[[Submission],
     return answer
 
 
+def cosigns_another_tree(_: Submission) -> Answer:
+    """A line by the witness's own key, over what was not shown to it."""
+    return Answer(200, OUTSIDE.cosign(b"another tree\n", 1_790_000_000_000).text.encode())
+
+
 def pusher(world: World, ask: Scripted, **more: Callable[..., object]) -> Pusher:
     return Pusher(OUTSIDE.key, ask, world.cosignatures, world.ledger, world.metrics, **more)  # type: ignore[arg-type]
 
@@ -160,6 +165,7 @@ async def test_the_next_goes_on_from_what_was_cosigned(tmp_path: Path) -> None:
         ([Answer(409, b"1\n"), Answer(422, b"")], Denied),
         ([Answer(409, b"1000000\n")], Denied),  # it has seen more than this log has
         ([cosigns(STRANGER)], Denied),
+        ([cosigns_another_tree], Denied),
         ([Answer(200, b"")], Denied),
         ([Answer(200, b"\xe2\x80\x94 witness.example/w1 AAAA\n")], Denied),
         ([cosigns(also=Line(*STRANGER.key.lines_of([STRANGER.cosign(b"x", 1)])[0]).text.encode())], None),
