@@ -135,6 +135,16 @@ def another_delivery(making: Making) -> bytes:
     return write_case(files_of(making.case(decision={"shares": other})))
 
 
+def decided_otherwise(making: Making) -> bytes:
+    """The decision names the delivery, and says that it shows less than it does."""
+    case = making.case()
+    assert case.decision is not None
+    shares = decode(Decision, case.decision.record).shares
+    other = tuple(replace(each, slots=each.slots[1:]) for each in shares)
+    assert other != shares
+    return write_case(files_of(making.case(decision={"shares": other})))
+
+
 def following(grounds: Callable[[Making], Any]) -> Callable[[Making], bytes]:
     """A notice that refers to another, delivered on these grounds."""
 
@@ -508,6 +518,7 @@ ROWS = (
         told(decided_at=1_700_000_000_000, signed_at=1_700_000_001_000),
     ),
     # what was delivered
+    Row("a delivery that shows more than was decided", "delivery to jp", "bad-delivery", decided_otherwise),
     Row("a delivery that was not decided", "delivery to jp", "bad-delivery", told(decision={"shares": ()})),
     Row("a delivery of another notice", "delivery to jp", "bad-evidence", of_another_notice("deliveries")),
     Row(
