@@ -73,8 +73,8 @@ class Invited:
 
     @property
     def listed(self) -> Member | None:
-        """The member's entry, if it is one already and has lost its keys."""
-        listing = self.newest.version.listings.get(self.invitation.member)
+        """The member's entry, if it is one already and has lost its keys, or was one and comes back."""
+        listing = self.newest.version.known.get(self.invitation.member)
         return None if listing is None else listing.member
 
 
@@ -151,8 +151,8 @@ def make_invited(
 
 
 def _own(keys: Sequence[PublicKey], before: Version, member: str) -> Own:
-    earlier = before.delegations.get(member)
-    return Own(frozenset(keys), past=() if earlier is None else (frozenset(earlier.keys),))
+    earlier = before.known.get(member)
+    return Own(frozenset(keys), past=() if earlier is None else (frozenset(earlier.delegation.keys),))
 
 
 def _entry(

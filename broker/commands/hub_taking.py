@@ -60,7 +60,7 @@ def take(files: Sequence[Path], folder: Path, passphrase_fd: int | None, yes: bo
     from broker.files import read_sent
 
     config, held = load_hub_config(folder), held_at(folder)
-    listed = {} if held.newest is None else held.newest.version.directory.members
+    listed = {} if held.newest is None else held.newest.version.directory.known
     changes, applicants = [], []
     for path in files:
         data = read_sent(path, MOST_BYTES)

@@ -75,9 +75,12 @@ def invite_(
     if not is_member_id(id_):
         raise click.UsageError("MEMBER has 2 to 31 small letters, digits and hyphens, a letter first")
     secretariat = load_secretariat(folder)
-    there = newest_of(secretariat).version.listings.get(id_)
-    if there is not None:
-        note(f"{style(id_, bold=True)} is a member: this is for one that has lost all of its keys")
+    version = newest_of(secretariat).version
+    if id_ in version.known:
+        if id_ in version.left:
+            note(f"{style(id_, bold=True)} was a member, and comes back under its name of then")
+        else:
+            note(f"{style(id_, bold=True)} is a member: this is for one that has lost all of its keys")
         note(
             "  it will make fresh keys, and give up all that are listed; two of the secretariat must sign it"
         )
@@ -131,9 +134,11 @@ def approve_(
     applicants = []
     for path in requests:
         data = read_sent(path, MOST_BYTES)
-        applicant = read_join_request(data, secretariat.network, newest.version.directory.members)
-        entry, before = applicant.member, newest.version.listings.get(applicant.member.id)
-        note(f"{style(entry.id, bold=True)} {_asks(applicant, before)}")
+        applicant = read_join_request(data, secretariat.network, newest.version.directory.known)
+        entry = applicant.member
+        before = newest.version.known.get(entry.id)
+        again = entry.id in newest.version.left
+        note(f"{style(entry.id, bold=True)} {_asks(applicant, before, again=again)}")
         rows = [
             ("name", clean(entry.name)),
             ("class", entry.member_class.value),
@@ -142,7 +147,7 @@ def approve_(
             ("request", style(fingerprint(data), bold=True)),
         ]
         if before is not None:
-            rows += [("until now", grouped(key.id)) for key in newest.version.delegations[entry.id].keys]
+            rows += [("until now", grouped(key.id)) for key in before.delegation.keys]
         for line in table(rows):
             note(line)
         applicants.append(applicant)
@@ -157,9 +162,11 @@ def approve_(
         note(f"{said}, together with {names}")
 
 
-def _asks(applicant: Applicant, before: Listing | None) -> str:
+def _asks(applicant: Applicant, before: Listing | None, *, again: bool) -> str:
     if before is None:
         return "asks to join"
+    if again:
+        return style("was a member, and asks to be one again", fg="yellow")
     if applicant.csr:
         return style("is a member, gives up all of its keys, and asks to be listed anew", fg="yellow")
     return "is a member, and asks to change its keys for the directory"

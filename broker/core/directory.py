@@ -128,6 +128,9 @@ class Directory:
     verifier key).  Key ids are looked up under their member only, so that no id of one member ever
     resolves to a key of another.
 
+    `former` has those who are members no more, as they described themselves last.  None of their keys counts
+    for anything new, nobody else may hold one, and what was stolen of them stays known.
+
     Raises:
         WeakKey: Anybody could sign under a key, or it has a second form.
         BadConfiguration: A key is held by two members or for two uses, has not the id of its
@@ -139,13 +142,16 @@ class Directory:
     log_key: str
     members: Mapping[str, Member]
     agreements: tuple[Agreement, ...]
+    former: Mapping[str, Member] = field(default_factory=dict)
     _signing: Mapping[str, tuple[MemberKey, ...]] = field(init=False, repr=False, compare=False)
     _countersigning: Mapping[str, tuple[MemberKey, ...]] = field(init=False, repr=False, compare=False)
     _pq_required_from: Mapping[str, int] = field(init=False, repr=False, compare=False)
     _transport: Mapping[bytes, tuple[str, TransportKey]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_keys(self.members)
+        if not self.former.keys().isdisjoint(self.members):
+            raise BadConfiguration("a member is listed as one that left", field="former")
+        _check_keys(self.known)
         signing: dict[str, tuple[MemberKey, ...]] = {}
         countersigning: dict[str, tuple[MemberKey, ...]] = {}
         pq_required_from: dict[str, int] = {}
@@ -160,12 +166,18 @@ class Directory:
             transport |= {key.id: (id_, key) for key in member.transport_keys}
         for name, value in (
             ("members", MappingProxyType(dict(self.members))),
+            ("former", MappingProxyType(dict(self.former))),
             ("_signing", signing),
             ("_countersigning", countersigning),
             ("_pq_required_from", pq_required_from),
             ("_transport", transport),
         ):
             object.__setattr__(self, name, value)
+
+    @property
+    def known(self) -> Mapping[str, Member]:
+        """Members, and those that were."""
+        return {**self.former, **self.members}
 
     def signing_keys(self, member: str, at: int) -> Sequence[MemberKey]:
         """Return the member's keys that signed notices and receipts may bear at `at`."""

@@ -28,8 +28,8 @@ class Doubtful:
 
 
 def find_key(directory: Directory, member: str, key: bytes) -> MemberKey | None:
-    """Return a key of the member by its id, whatever became of it."""
-    found = directory.members.get(member)
+    """Return a key of the member by its id, whatever became of it, or of the member."""
+    found = directory.known.get(member)
     return next((each for each in found.keys if each.id == key), None) if found is not None else None
 
 

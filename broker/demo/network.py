@@ -132,7 +132,7 @@ class Network:
                 invitation = invite(secretariat, plan.id, plan.name, plan.member_class.value, regions)
                 make_invited(folder, invited(written(invitation)), plan, at, Places())
             request = (folder / REQUEST_FILE).read_bytes()
-            listed = newest.version.directory.members
+            listed = newest.version.directory.known
             applicants.append(read_join_request(request, secretariat.network, listed))
         if applicants:
             change = signed(approve(newest, applicants, at), self.secretaries())

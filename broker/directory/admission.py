@@ -17,6 +17,7 @@ import msgspec
 
 from broker.core.directory import Member, MemberKey, Use
 from broker.core.errors import BadConfiguration, BadSignature, NotCanonical
+from broker.core.key_history import check_kept
 from broker.core.keys import Signer
 from broker.core.wire import json_shape, read
 from broker.directory.building import directory_keys
@@ -147,10 +148,11 @@ def read_join_request(data: bytes, network: str, listed: Mapping[str, Member]) -
     Args:
         data: The file.
         network: Ours.
-        listed: The members in force: a key that is listed already was proved before.
+        listed: The members in force, and those that were: a key that is listed already was proved before.
 
     Raises:
-        BadConfiguration: It is no request to this network, or does not fit together.
+        BadConfiguration: It is no request to this network, does not fit together, or takes back what the
+            member had said of its keys.
         WeakKey: A key must not be registered.
         BadSignature: The sender does not hold one of the keys.
     """
@@ -166,21 +168,24 @@ def read_join_request(data: bytes, network: str, listed: Mapping[str, Member]) -
     member = parse_member(text, entry_path(change.member))
     if member.id != change.member or member.accessions:
         raise BadConfiguration("the entry is another member's, or with accessions", field="member")
+    # 3. Whoever was a member keeps the history of its keys.
     before = listed.get(member.id)
-    # 3. The sender holds the transport key, and the entry lists it as in use; a member has one already.
+    if before is not None:
+        check_kept(before, member)
+    # 4. The sender holds the transport key, and the entry lists it as in use; a member has one already.
     if request.csr or before is None:
         wanted = read_request(request.csr.encode())
         if wanted.member != change.member:
             raise BadConfiguration("the certificate request names another member", field="csr")
         if wanted.key not in {key.id for key in member.transport_keys if key.revoked_at is None}:
             raise BadConfiguration("the entry does not list the transport key that is proved", field="csr")
-    # 4. The sender holds every other key in use that is not listed already.
+    # 5. The sender holds every other key in use that is not listed already.
     covered = _covered(network, change, request.csr.encode())
     known = set() if before is None else {key.id for key in before.keys if key.revoked_at is None}
     for key in signing_keys(member):
         if key.id not in known and not _proves(key, request.proofs.get(key.id.hex(), ""), covered):
             raise BadSignature("the sender does not prove that it holds a key that it lists", field="proofs")
-    # 5. One key for the directory is in use and one in a safe, and one of them signed the role.
+    # 6. One key for the directory is in use and one in a safe, and one of them signed the role.
     own = directory_keys(member)
     if len(own) < LEAST_DIRECTORY_KEYS:
         raise BadConfiguration(

@@ -97,8 +97,15 @@ def root_change(terms: NetworkTerms, number: int, at: int) -> Change:
 
 
 def targets_change(before: Version | None, delegations: Mapping[str, Sequence[PublicKey]], at: int) -> Change:
-    """Return the secretariat's next file, which names these members and the keys with which each signs."""
-    keys = {key for each in delegations.values() for key in each}
+    """Return the secretariat's next file, which names these members and the keys with which each signs.
+
+    Whoever was a member and is not among them goes on being named, with the keys that signed its last word,
+    and without a path: such a role may say nothing, and what it said of its keys stays known.
+    """
+    known = {} if before is None else before.known
+    left = {id_: each.delegation.keys for id_, each in known.items() if id_ not in delegations}
+    named = {**left, **delegations}
+    keys = {key for each in named.values() for key in each}
     targets = Targets(
         version=_next(before, TARGETS),
         spec_version=SPEC_VERSION,
@@ -112,9 +119,9 @@ def targets_change(before: Version | None, delegations: Mapping[str, Sequence[Pu
                     [key.id.hex() for key in own],
                     1,
                     terminating=True,
-                    paths=delegated_paths(id_),
+                    paths=delegated_paths(id_) if id_ in delegations else [],
                 )
-                for id_, own in sorted(delegations.items())
+                for id_, own in sorted(named.items())
             },
         ),
     )

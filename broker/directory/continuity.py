@@ -45,10 +45,14 @@ def check_follows(before: Version, after: Version) -> None:
             raise DirectoryRolledBack(f"{role}: older than one that was seen", field=role)
         if found.number == line.number and found != line:
             raise DirectoryEquivocation(f"{role}: there are two files of one number", field=role)
-    # 3. No member takes back what it had said of its keys, nor whoever got hold of the key that signs for it.
-    for id_, listing in after.listings.items():
-        earlier = before.listings.get(id_)
-        if earlier is not None and earlier is not listing:
+    # 3. No member takes back what it had said of its keys, nor whoever got hold of the key that signs for it;
+    #    that it left, or comes back, is no way to.
+    found_now = after.known
+    for id_, earlier in before.known.items():
+        listing = found_now.get(id_)
+        if listing is None:
+            raise DirectoryRolledBack(f"{id_}: what it said of its keys is gone", field=role_of_member(id_))
+        if earlier is not listing:
             try:
                 check_kept(earlier.member, listing.member)
             except BadConfiguration as error:

@@ -50,7 +50,7 @@ def readable(version: Version, member: str) -> frozenset[str]:
         file_name(each.digest.hex()) for each in version.directory.agreements if member not in each.parties
     }
     # An entry is everybody's, also one with the bytes of an agreement.
-    entries = {file_name(sha256(each.entry).hexdigest()) for each in version.listings.values()}
+    entries = {file_name(sha256(each.entry).hexdigest()) for each in version.known.values()}
     return version.names - (withheld - entries)
 
 

@@ -2,8 +2,15 @@
 
 Decides what is a version: which root stands behind it, that each role is signed by whom it must, that a file
 is the one that the snapshot names, that roles list what they may and nothing else.  Knows no time: a past
-version is loaded like the one of the day.  That a version follows the one before is decided in `continuity`;
-what keys and agreements mean, in `core.directory` and `core.agreements`.
+version is loaded like the one of the day.
+
+Who left is part of a version, by its last role and entry: the snapshot names them as ever, and the
+secretariat goes on naming the keys that signed them, without a path.  So whoever comes new learns of its keys
+what all others know, and neither the hub, which signs snapshots, nor whoever has the id next can say anything
+else of them.  It takes no file of another kind.
+
+That a version follows the one before is decided in `continuity`; what keys and agreements mean, in
+`core.directory` and `core.agreements`.
 
 `files` are found under the names of `roles`: `metadata/<n>.<role>.json` and `files/<sha256>`.
 
@@ -138,31 +145,34 @@ def load_version(
     if shape.version != number:
         raise DirectoryMixed("the snapshot says another number than its name", field=SNAPSHOT)
     # 4. The secretariat signed who the members are, and delegates to each its own paths and keys alone.
-    targets, delegations = memory.once(
+    targets, delegations, gone = memory.once(
         (TARGETS, lines[TARGETS], terms.digest), partial(_targets, files, lines[TARGETS], terms)
     )
-    # 5. Each member signed its role, which lists its own files alone; its entry is there and its own.
-    listings: dict[str, Listing] = {}
-    for id_, delegation in delegations.items():
+    # 5. Each member signed its role, which lists its own files alone; its entry is there and its own.  So did
+    #    who left.
+    known: dict[str, Listing] = {}
+    for id_, delegation in (*delegations.items(), *gone.items()):
         role = role_of_member(id_)
         if role not in lines:
             raise DirectoryMixed(f"{role}: the snapshot does not name it", field=role)
-        listings[id_] = memory.once(
+        known[id_] = memory.once(
             (role, lines[role], delegation), partial(_listing, files, role, lines[role], delegation, targets)
         )
+    listings = {id_: known[id_] for id_ in delegations}
+    left = {id_: known[id_] for id_ in gone}
     # 6. An agreement is what its path says; who must have its file has it.
     agreements = _agreements(files, listings, reader, memory)
-    # 7. No key of the network's own is a member's.
-    _check_apart(terms, listings)
-    directory = _directory(sha256(data).digest(), terms, listings, agreements)
-    digests = dict(_digests(lines, Line(number, directory.version.hex(), len(data)), listings))
+    # 7. No key of the network's own is a member's, or was.
+    _check_apart(terms, known)
+    directory = _directory(sha256(data).digest(), terms, listings, left, agreements)
+    digests = dict(_digests(lines, Line(number, directory.version.hex(), len(data)), listings, left))
     expires_at = min(terms.expires_at, expiry_of(targets), expiry_of(snapshot.signed))
-    return Version(directory, number, lines, terms, delegations, listings, expires_at, digests)
+    return Version(directory, number, lines, terms, delegations, listings, left, expires_at, digests)
 
 
 def _targets(
     files: Mapping[str, bytes], line: Line, terms: Terms
-) -> tuple[Targets, Mapping[str, Delegation]]:
+) -> tuple[Targets, Mapping[str, Delegation], Mapping[str, Delegation]]:
     # 1. The very file that the snapshot names, signed by the secretariat.
     data = check_named(files, TARGETS, line)
     shape: TargetsShape = file_of(TARGETS, data).signed
@@ -170,22 +180,23 @@ def _targets(
     check_number(TARGETS, metadata.signed, line)
     check_signed(TARGETS, metadata, terms.signed, terms.roles[TARGETS].keys)
     targets = cast("Targets", metadata.signed)
-    # 2. Each delegation is one member's, to its own paths, and ends the search.
+    # 2. Each delegation is one member's, to its own paths, or to none if it left, and ends the search.
     delegations: dict[str, Delegation] = {}
+    gone: dict[str, Delegation] = {}
     for each in shape.delegations.roles:
         id_ = member_of_role(each.name)
         if id_ is None:
             raise DirectoryMalformed("targets: delegates to no member", field=TARGETS)
-        if each.paths != delegated_paths(id_) or not each.terminating:
+        if each.paths not in (delegated_paths(id_), []) or not each.terminating:
             raise DirectoryMalformed(f"targets: {each.name}: not the paths of a member", field=TARGETS)
         if each.threshold != 1:
             raise DirectoryMalformed(f"targets: {each.name}: a member's role has threshold 1", field=TARGETS)
-        delegations[id_] = delegation_of(targets, each.name)
+        (delegations if each.paths else gone)[id_] = delegation_of(targets, each.name)
     # 3. No key is there for nothing; that none is in two delegations follows from what entries list.
-    used = {key.id.hex() for each in delegations.values() for key in each.keys}
+    used = {key.id.hex() for each in (*delegations.values(), *gone.values()) for key in each.keys}
     if used != set(shape.delegations.keys):
         raise DirectoryMalformed("targets: a key is in no delegation", field=TARGETS)
-    return targets, delegations
+    return targets, delegations, gone
 
 
 def _listing(
@@ -222,7 +233,7 @@ def _listing(
         raise DirectoryMalformed(f"{role}: may be signed by a key that its entry does not list", field=role)
     # 5. The member signed it, and nobody else.
     check_signed(role, metadata, targets, own)
-    return Listing(member, text, accessions, shape.targets, expiry_of(metadata.signed))
+    return Listing(member, text, accessions, shape.targets, delegation, expiry_of(metadata.signed))
 
 
 def _entry(text: bytes, name: str) -> Member:
@@ -269,11 +280,13 @@ def _check_apart(terms: Terms, listings: Mapping[str, Listing]) -> None:
 
 
 def _directory(
-    version: bytes, terms: Terms, listings: Mapping[str, Listing], agreements: tuple[Agreement, ...]
-) -> Directory:
+    version: bytes, terms: Terms, listings: Mapping[str, Listing], left: Mapping[str, Listing],
+    agreements: tuple[Agreement, ...],
+) -> Directory:  # fmt: skip
+    former = {id_: listing.member for id_, listing in sorted(left.items())}
     members = {id_: listing.member_with_accessions for id_, listing in sorted(listings.items())}
     try:
-        return Directory(version, terms.network, terms.log_key, members, agreements)
+        return Directory(version, terms.network, terms.log_key, members, agreements, former)
     except (BadConfiguration, WeakKey) as error:
         raise DirectoryMalformed(str(error), field=error.field) from None
 
@@ -291,11 +304,14 @@ def _lines(shape: SnapshotShape) -> Mapping[str, Line]:
 
 
 def _digests(
-    lines: Mapping[str, Line], snapshot: Line, listings: Mapping[str, Listing]
+    lines: Mapping[str, Line], snapshot: Line, listings: Mapping[str, Listing], left: Mapping[str, Listing]
 ) -> Iterator[tuple[str, str]]:
     yield metadata_name(SNAPSHOT, snapshot.number), snapshot.digest
-    for role in (ROOT, TARGETS, *map(role_of_member, listings)):
+    for role in (ROOT, TARGETS, *map(role_of_member, (*listings, *left))):
         yield metadata_name(role, lines[role].number), lines[role].digest
     for listing in listings.values():
         for listed in listing.listed.values():
             yield file_name(listed.hashes.sha256), listed.hashes.sha256
+    for listing in left.values():
+        digest = sha256(listing.entry).hexdigest()
+        yield file_name(digest), digest

@@ -124,22 +124,34 @@ def _root(change: Change, before: Version | None) -> Iterator[str]:
 
 def _targets(change: Change, before: Version | None) -> Iterator[str]:
     delegator = change.delegator
+    known = {} if before is None else before.known
     found = {each.name: each for each in change.shape.delegations.roles}
     now = {member_of_role(name): delegation_of(delegator, name).keys for name in found}
     held = {} if before is None else {id_: each.keys for id_, each in before.delegations.items()}
-    for id_ in sorted(set(held) - set(now)):
-        yield f"{id_} is no longer a member"
+    for id_ in sorted(set(known) - set(now)):
+        yield f"what {id_} said of its keys would be forgotten, and nobody will take this"
     for name in sorted(found):
         id_ = member_of_role(name) or ""
         if not id_:
             yield f"{name} is no member's role, and nobody will take this"
+        elif not found[name].paths:
+            if id_ in held:
+                yield f"{id_} is no longer a member; what it said of its keys stays known"
+            if id_ not in known:
+                yield f"{id_} would have left without having been a member, and nobody will take this"
+            elif set(now[id_]) != set(known[id_].delegation.keys):
+                yield f"{id_} would have left with other keys than its own, and nobody will take this"
+        elif id_ in known and id_ not in held:
+            keys = ", ".join(short_id(key.id) for key in now[id_])
+            yield f"{id_} becomes a member again; its files may be signed with {keys}"
         elif id_ not in held:
             keys = ", ".join(short_id(key.id) for key in now[id_])
             yield f"{id_} becomes a member; its files may be signed with {keys}"
         else:
             yield from _keys_changed(f"{id_} signs its files", held[id_], now[id_], {})
         each = found[name]
-        if id_ and (each.paths, each.threshold, each.terminating) != (delegated_paths(id_), 1, True):
+        paths = delegated_paths(id_) if each.paths else []
+        if id_ and (each.paths, each.threshold, each.terminating) != (paths, 1, True):
             yield f"{id_} would sign other than its own files alone, and nobody will take this"
     if set(change.shape.delegations.keys) != {key for each in found.values() for key in each.keyids}:
         yield "a key is listed that signs for nobody, and nobody will take this"
@@ -157,7 +169,8 @@ def _member(change: Change, before: Version | None, files: Mapping[str, bytes]) 
         except (BadConfiguration, WeakKey) as error:
             yield f"its entry cannot be used, and nobody will take this: {error}"
         else:
-            yield from _entry(None if listing is None else listing.member, entry)
+            known = None if before is None else before.known.get(change.member)
+            yield from _entry(None if known is None else known.member, entry)
     own = entry_path(change.member)
     listed = {path: each.hashes.sha256 for path, each in change.shape.targets.items() if path != own}
     had = {} if listing is None else {p: e.hashes.sha256 for p, e in listing.listed.items() if p != own}

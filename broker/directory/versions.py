@@ -60,13 +60,15 @@ class Terms:
 class Listing:
     """What a member's role lists: its entry, and what it acceded to.
 
-    `listed` has the length and digest of each file by its path in the role.
+    `delegation` has the keys by which the secretariat lets it be signed, `listed` the length and digest of
+    each file by its path in the role.
     """
 
     member: Member
     entry: bytes = field(repr=False)
     accessions: Mapping[tuple[str, int], bytes]
     listed: Mapping[str, Listed]
+    delegation: Delegation
     expires_at: int
     member_with_accessions: Member = field(init=False, repr=False)
 
@@ -87,6 +89,7 @@ class Version:
         terms: What the root says.
         delegations: With which keys each member signs.
         listings: What each member's role lists.
+        left: What the role of each that is a member no more listed last.
         expires_at: When the first of root, targets and snapshot expires, UTC ms.
         digests: SHA-256, in hexadecimal, of each file that it consists of, by name; agreements of others may
             not be there.
@@ -98,8 +101,14 @@ class Version:
     terms: Terms
     delegations: Mapping[str, Delegation]
     listings: Mapping[str, Listing]
+    left: Mapping[str, Listing]
     expires_at: int
     digests: Mapping[str, str]
+
+    @property
+    def known(self) -> Mapping[str, Listing]:
+        """What members listed, and those that were."""
+        return {**self.left, **self.listings}
 
     @property
     def names(self) -> frozenset[str]:

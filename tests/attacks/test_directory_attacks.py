@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from broker.core.directory import Directory, MemberKey, Use
+from broker.core.directory import Directory, MemberKey, Revocation, Use
 from broker.core.errors import UnfitDirectory
 from broker.core.keys import Algorithm, PrivateKey, PublicKey, spki_digest
 from broker.directory.building import root_change
@@ -53,8 +53,12 @@ from tests.ceremony import (
     terms,
 )
 
-VN, JP = "member-vn", "member-jp"
+VN, JP, LEFT = "member-vn", "member-jp", "member-left"
 EVIL = private("evil")
+STOLEN = private("left-stolen").public
+REVOKED = MemberKey(STOLEN.id, Use.SIGN, STOLEN, START, None, START + HOUR, Revocation.COMPROMISED)
+"""A key in the history of the member that left."""
+LEFT_TLS = member("left").transport_keys
 WEAK = PublicKey(Algorithm.ED25519, bytes(32))
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -181,7 +185,7 @@ def old_snapshot(attacker: Attacker) -> None:
 
 def two_snapshots(attacker: Attacker) -> None:
     attacker.number -= 1
-    del attacker.lines["member-left"]
+    attacker.network.clock.time += HOUR
     attacker.publish()
 
 
@@ -192,8 +196,39 @@ def two_files_of_a_role(attacker: Attacker) -> None:
 
 
 def a_member_that_left_is_forgotten(attacker: Attacker) -> None:
-    del attacker.lines["member-left"]
+    del attacker.lines[LEFT]
     attacker.publish()
+
+
+def forget_left(said: Any) -> None:
+    delegations = said["delegations"]
+    (gone,) = (each for each in delegations["roles"] if each["name"] == LEFT)
+    delegations["roles"].remove(gone)
+    for each in gone["keyids"]:
+        del delegations["keys"][each]
+
+
+def forgotten_by_all(attacker: Attacker) -> None:
+    del attacker.lines[LEFT]
+    attacker.edit(TARGETS, forget_left, *SECRETARIAT_2)
+
+
+def comes_back(*history: MemberKey) -> Attack:
+    """The secretariat lets who left come back with fresh keys, and with this much of its history."""
+
+    def attack(attacker: Attacker) -> None:
+        fresh = private("left-fresh")
+        attacker.delegate("left", fresh.public)
+        keys = (key(fresh.public, Use.DIRECTORY), *history)
+        attacker.enter(replace(member("left"), keys=keys, transport_keys=LEFT_TLS), fresh)
+
+    return attack
+
+
+def another_last_word(attacker: Attacker) -> None:
+    """The hub says in the name of who left that its key was stolen long ago."""
+    stolen = replace(member("left").keys[0], revoked_at=START, reason=Revocation.COMPROMISED)
+    attacker.enter(replace(member("left"), keys=(stolen, *member("left").keys[1:], REVOKED)), ONLINE)
 
 
 def dropped_from_the_snapshot(attacker: Attacker) -> None:
@@ -400,6 +435,7 @@ ROWS = [
         says(TARGETS, lambda _: None, SECRETARIAT_2[0]),
     ),
     Row("the hub invents a member", "directory-unsigned", invented),
+    Row("the hub says the last word of a member that left", "directory-unsigned", another_last_word),
     Row("a snapshot is signed by another", "directory-unsigned", lambda a: snapshot_of_another(a, EVIL)),
     Row("a timestamp is signed by another", "directory-unsigned", timestamp_of_another),
     # --- roots
@@ -569,6 +605,21 @@ ROWS = [
         entry_of_vn(key(private("jp-sign").public)),
     ),
     Row("an entry lists one key for two uses", "directory-malformed", entry_of_vn(key(active("vn").public))),
+    Row(
+        "an entry lists a key of a member that left",
+        "directory-malformed",
+        entry_of_vn(key(private("left-sign").public)),
+    ),
+    Row(
+        "an entry lists a key that was stolen from a member that left",
+        "directory-malformed",
+        entry_of_vn(key(REVOKED.public)),
+    ),
+    Row(
+        "an entry lists the TLS key of a member that left",
+        "directory-malformed",
+        entry_of_vn(transport_keys=(*member("vn").transport_keys, *LEFT_TLS)),
+    ),
     Row("an entry lists the hub's online key", "directory-malformed", entry_of_vn(key(ONLINE.public))),
     Row("an entry lists the log's key", "directory-malformed", entry_of_vn(key(LOG.public))),
     Row(
@@ -605,6 +656,7 @@ ROWS = [
     Row("another snapshot than the timestamp names", "directory-mixed", timestamp_of_another_snapshot),
     Row("a snapshot beside the one that is named", "directory-mixed", one_of_two_snapshots),
     Row("a member is not in the snapshot", "directory-mixed", dropped_from_the_snapshot),
+    Row("a member that left is not in the snapshot", "directory-mixed", a_member_that_left_is_forgotten),
     Row(
         "a snapshot names what is no role",
         "directory-malformed",
@@ -620,12 +672,6 @@ ROWS = [
     Row("an older role", "directory-rolled-back", old_role, only_seen_before=True),
     Row("an older snapshot", "directory-rolled-back", old_snapshot, only_seen_before=True),
     Row("an older timestamp", "directory-rolled-back", old_timestamp, only_seen_before=True),
-    Row(
-        "a member that left is gone from the snapshot",
-        "directory-rolled-back",
-        a_member_that_left_is_forgotten,
-        only_seen_before=True,
-    ),
     Row("two snapshots of one number", "directory-equivocation", two_snapshots, only_seen_before=True),
     Row(
         "two files of one role and number",
@@ -654,7 +700,7 @@ def readers_see(network: SignedNetwork) -> None:
 def genuine(tmp_path_factory: pytest.TempPathFactory) -> SignedNetwork:
     """A network of three members, of which one has left, with an agreement between the other two."""
     network = SignedNetwork(tmp_path_factory.mktemp("genuine") / "hub")
-    network.join("jp", "vn", "left")
+    network.join("jp", "vn", member("left", more=[REVOKED]))
     network.suspend("left")
     network.accede(AGREEMENT.encode(), "jp", "vn")
     return network

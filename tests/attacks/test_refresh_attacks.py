@@ -27,15 +27,20 @@ from broker.directory.roles import SNAPSHOT, TIMESTAMP_NAME, metadata_name
 from broker.directory.signed import SignedDirectory
 from tests.attacks.directories import SECRETARIAT_2, Attacker
 from tests.attacks.test_directory_attacks import (
+    REVOKED,
     a_member_that_left_is_forgotten,
     another_key_for_vn,
+    comes_back,
+    forget_left,
+    forgotten_by_all,
     invented,
     old_role,
+    targets_say,
     two_files_of_a_role,
     two_snapshots,
     vn_is_no_member,
 )
-from tests.ceremony import AGREEMENT, HOUR, SignedNetwork, active, publics, signed, spare
+from tests.ceremony import AGREEMENT, HOUR, SignedNetwork, active, member, publics, signed, spare
 
 
 class DiskHub:
@@ -316,7 +321,7 @@ ROWS = [
     Row("an older timestamp", "directory-rolled-back", old_timestamp),
     Row("an older snapshot", "directory-rolled-back", an_older_snapshot),
     Row("an older role of another", "directory-rolled-back", on_disk(older_jp)),
-    Row("a member is forgotten", "directory-rolled-back", on_disk(a_member_that_left_is_forgotten)),
+    Row("a member is forgotten", "directory-mixed", on_disk(a_member_that_left_is_forgotten)),
     Row("copy and hub are set back", "directory-rolled-back", copy_and_hub_set_back),
     Row("two snapshots of one number", "directory-equivocation", on_disk(two_snapshots)),
     Row("two files of one role and number", "directory-equivocation", on_disk(two_files_of_a_role)),
@@ -334,6 +339,27 @@ ROWS = [
     Row("a role held back", "directory-mixed", held_back),
     Row("a file out of the folder", "directory-malformed", a_file_out_of_the_folder),
     Row("more files than there are", "directory-malformed", more_files_than_there_are),
+    Row(
+        "the secretariat forgets a member that left",
+        "directory-rolled-back",
+        on_disk(targets_say(forget_left)),
+    ),
+    Row("so does the hub", "directory-rolled-back", on_disk(forgotten_by_all)),
+    Row(
+        "a member that left comes back without its history",
+        "directory-rolled-back",
+        on_disk(comes_back()),
+    ),
+    Row(
+        "a member that left comes back with a revoked key",
+        "directory-rolled-back",
+        on_disk(comes_back(*member("left").keys, replace(REVOKED, revoked_at=None, reason=None))),
+    ),
+    Row(
+        "a member that left comes back without the key that was stolen from it",
+        "directory-rolled-back",
+        on_disk(comes_back(*member("left").keys)),
+    ),
     Row("a history of keys is taken back", "directory-rolled-back", on_disk(history_taken_back)),
     Row("a file that is too large", "directory-malformed", a_file_that_is_too_large),
     Row("another past version than asked for", "directory-mixed", another_than_asked_for),
@@ -348,7 +374,7 @@ ROWS = [
 def genuine(tmp_path_factory: pytest.TempPathFactory) -> SignedNetwork:
     """A network of three members, of which one has left, with an agreement between the other two."""
     network = SignedNetwork(tmp_path_factory.mktemp("genuine") / "hub")
-    network.join("jp", "vn", "left")
+    network.join("jp", "vn", member("left", more=[REVOKED]))
     network.suspend("left")
     network.accede(AGREEMENT.encode(), "jp", "vn")
     return network

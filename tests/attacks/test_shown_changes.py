@@ -57,6 +57,23 @@ def a_key_for_nothing(signed: Any) -> None:
     signed["delegations"]["keys"][EVIL.id.hex()] = key_of(EVIL)
 
 
+def a_member_forgotten(signed: Any) -> None:
+    gone = signed["delegations"]["roles"].pop(0)
+    for each in gone["keyids"]:
+        del signed["delegations"]["keys"][each]
+
+
+def another_that_left(signed: Any) -> None:
+    a_key_for_nothing(signed)
+    roles = signed["delegations"]["roles"]
+    roles.append(roles[0] | {"name": "member-xx", "keyids": [EVIL.id.hex()], "paths": []})
+
+
+def left_with_another_key(signed: Any) -> None:
+    a_key_for_nothing(signed)
+    signed["delegations"]["roles"][0].update(paths=[], keyids=[EVIL.id.hex()])
+
+
 def a_member_twice(signed: Any) -> None:
     roles = signed["delegations"]["roles"]
     roles.append(roles[0] | {"keyids": roles[1]["keyids"]})
@@ -85,6 +102,10 @@ ROWS = [
         "other than its own files",
     ),
     Row("the search goes on", "targets", delegation_of_jp(terminating=False), "other than its own files"),
+    Row("a member that is forgotten", "targets", a_member_forgotten, "would be forgotten"),
+    Row("one who was no member has left", "targets", another_that_left, "without having been a member"),
+    Row("a member has left with another key", "targets", left_with_another_key, "other keys than its own"),
+    Row("a member has left", "targets", delegation_of_jp(paths=[]), "jp is no longer a member"),
     Row("a key for nothing", "targets", a_key_for_nothing, "signs for nobody"),
     Row("one member with the keys of another, too", "targets", a_member_twice),
     Row("a member by the name of a role", "targets", delegation_of_jp(name="root")),

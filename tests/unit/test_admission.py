@@ -27,7 +27,7 @@ from broker.commands.secretariat import (
     newest_of,
     suspend,
 )
-from broker.core.directory import MemberClass, Use
+from broker.core.directory import Member, MemberClass, Use
 from broker.core.errors import (
     BadConfiguration,
     BadSignature,
@@ -88,7 +88,7 @@ class Place:
         return make_invited(self.folder / (folder or member), invited(data), plan(member), now, Places())
 
     def applicant(self, data: bytes) -> Applicant:
-        return read_join_request(data, NETWORK, self.newest.version.directory.members)
+        return read_join_request(data, NETWORK, self.newest.version.directory.known)
 
     def approval(self, *applicants: Applicant, now: int = NOW) -> Change:
         change = approve(self.newest, applicants, now)
@@ -150,13 +150,44 @@ def test_a_member_that_lost_everything_is_listed_anew_and_gives_up_all_it_had(pl
     assert len(read_own(vn / "directory").past) == 1
 
 
-def test_a_suspended_member_is_listed_no_more(place: Place) -> None:
+def suspended(place: Place) -> Member:
+    """VN has joined and was suspended; returns what it had said of itself."""
     place.join("vn")
+    entry = place.newest.version.directory.members["vn"]
     change = suspend(place.newest, "vn", LATER)
     for each in place.secretaries[1:]:
         assert each.signer is not None
         change = change.sign(each.signer)
     take(place.hub, [change], [], LATER)
+    return entry
+
+
+def test_a_member_that_was_suspended_comes_back_with_fresh_keys_and_its_history(place: Place) -> None:
+    before = suspended(place)
+    place.join("jp")
+    vn = place.join("vn", "vn again", LATER + 1)
+    after = place.newest.version.directory.members["vn"]
+    assert {key.id for key in before.keys} < {key.id for key in after.keys}
+    ended = [key for key in (*after.keys, *after.transport_keys) if key.revoked_at is not None]
+    assert len(ended) == len(before.keys) + len(before.transport_keys)
+    assert {key.revoked_at for key in ended} == {LATER + 1}
+    # Its node knows who signed for it before: past versions are no alarm.
+    assert len(read_own(vn / "directory").past) == 1
+
+
+def test_a_member_that_comes_back_without_its_history_is_not_approved(place: Place) -> None:
+    suspended(place)
+    newest = place.newest
+    forgetful = invited(written(invite(load_secretariat(place.secretariat), "vn", "", "customs", [])))
+    version = replace(newest.version, left={}, lines=newest.version.lines)
+    forgetful = replace(forgetful, newest=replace(newest, version=version))
+    data = make_invited(place.folder / "vn again", forgetful, plan("vn"), LATER, Places())
+    with pytest.raises(BadConfiguration, match="no longer in its history"):
+        place.applicant(data)
+
+
+def test_a_suspended_member_is_listed_no_more(place: Place) -> None:
+    suspended(place)
     assert place.newest.version.directory.members == {}
     with pytest.raises(BadConfiguration, match="is no member"):
         suspend(place.newest, "vn", LATER)

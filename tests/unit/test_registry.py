@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from broker.core.directory import MemberKey, Revocation, Use
 from broker.core.errors import DirectoryExpired, DirectoryMixed, HalongError
 from broker.directory.building import delegations_of, member_change, targets_change
 from broker.directory.change import Change
 from broker.directory.repository import Repository
 from broker.directory.roles import file_name
 from broker.services.registry import CHANGES_AT_ONCE, Registry
-from tests.ceremony import SECRETARIAT, signed
+from tests.ceremony import HOUR, SECRETARIAT, private, signed
 from tests.signed_world import SignedWorld, change_of, local_node
 from tests.unit.test_stick_directory import TEXT
 from tests.world import DAY, SECONDS, sighting
@@ -148,6 +149,37 @@ async def test_a_node_takes_in_and_sends_nothing_once_nobody_vouches_for_the_dir
                 await vn.sends(place="too late")
             with pytest.raises(DirectoryExpired):
                 await jp.receives()
+
+
+async def test_what_a_member_said_before_it_was_suspended_is_judged_by_its_keys_of_then(
+    tmp_path: Path,
+) -> None:
+    """It comes back with fresh keys; what it says now by an old one is refused."""
+    async with SignedWorld(tmp_path, "vn", "jp") as world:
+        await world.accede(TEXT, "vn", "jp")
+        network, old = world.network, world.people["vn"].signer
+        with local_node(world, "vn", tmp_path) as vn, local_node(world, "jp", tmp_path) as jp:
+            await vn.refresher.refresh()
+            await jp.refresher.refresh()
+            await vn.sends(place="before")
+            then = world.clock.now()
+            network.suspend("vn")
+            await jp.refresher.refresh()
+            world.clock.move(HOUR)
+            fresh = private("vn-fresh")
+            key = MemberKey(fresh.public.id, Use.SIGN, fresh.public, network.now)
+            entry = network.members["vn"]
+            given_up = replace(entry.keys[0], revoked_at=network.now, reason=Revocation.SUPERSEDED)
+            network.join(replace(entry, keys=(given_up, *entry.keys[1:], key)))
+            await jp.refresher.refresh()
+            await world.directory.refresh()
+
+            assert await jp.receives() == 1
+            directory = world.directory.value
+            assert [each.id for each in directory.signing_keys("vn", then)] == [old.public.id]
+            assert [each.id for each in directory.signing_keys("vn", network.now)] == [key.id]
+            sent = await world.publish("vn", sighting())
+            assert sent.outcome.code == "bad-signature"
 
 
 async def test_what_was_decided_long_after_a_version_was_over_is_taken_by_nobody(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.core.directory import MemberKey, Revocation, Use
+from broker.core.directory import Directory, MemberKey, Revocation, TransportKey, Use
+from broker.core.doubt import doubtful_since
 from broker.core.errors import (
     BadConfiguration,
     DirectoryExpired,
@@ -24,8 +25,9 @@ from broker.core.errors import (
 )
 from broker.core.keys import Algorithm, PublicKey
 from broker.directory.building import NetworkTerms, delegations_of, member_change, root_change, targets_change
+from broker.directory.handing import handed_to
 from broker.directory.layout import Layout
-from broker.directory.loading import load_version
+from broker.directory.loading import load_newest, load_version
 from broker.directory.repository import Repository
 from broker.directory.roles import (
     DAY,
@@ -399,6 +401,105 @@ def test_a_member_that_left_comes_back_with_its_next_number(network: SignedNetwo
     network.join("vn")
     assert network.version.lines["member-vn"].number == 3
     assert list(network.source().load().members) == ["jp", "vn"]
+
+
+STOLEN = private("vn-stolen").public
+HISTORY = MemberKey(STOLEN.id, Use.SIGN, STOLEN, START, None, START + HOUR, Revocation.COMPROMISED)
+
+
+def gone(network: SignedNetwork) -> Directory:
+    """VN has said that a key was stolen, and was suspended."""
+    network.change(member("vn", more=[HISTORY]))
+    network.suspend("vn")
+    return network.source().load()
+
+
+def test_the_keys_of_a_member_that_left_stay_known_and_count_for_nothing_new(network: SignedNetwork) -> None:
+    before = network.source().load()
+    directory = gone(network)
+    assert directory.former["vn"] == network.members["vn"]
+    assert not directory.signing_keys("vn", START + 1)
+    assert directory.member_of_transport_key(directory.former["vn"].transport_keys[0].id, START + 1) is None
+    assert directory.agreements == before.agreements
+    assert not directory.acceded("vn", directory.agreements[0])
+    assert doubtful_since(directory, "vn", STOLEN.id, START + HOUR) == START + HOUR
+    # Who comes new learns it from the files that it is handed, and from the secretariat alone.
+    newest = network.repository.newest()
+    assert newest is not None
+    handed = handed_to("new", newest, network.repository.files)
+    assert load_newest(handed, network.root, reader="new").version.directory.former == directory.former
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        pytest.param(MemberKey(STOLEN.id, Use.SIGN, STOLEN, START), id="revoked"),
+        pytest.param(MemberKey(STOLEN.id, Use.WITNESS, STOLEN, START), id="for another use"),
+        pytest.param(member("vn").keys[0], id="not revoked"),
+        pytest.param(member("vn").keys[1], id="for the directory"),
+        pytest.param(member("vn").transport_keys[0], id="for TLS"),
+    ],
+)
+@pytest.mark.parametrize("who", ["jp", "th"])
+def test_no_key_of_a_member_that_left_is_registered_by_another(
+    who: str, taken: MemberKey | TransportKey, network: SignedNetwork
+) -> None:
+    gone(network)
+    entry = member(who)
+    if isinstance(taken, TransportKey):
+        entry = replace(entry, transport_keys=(*entry.transport_keys, taken))
+    else:
+        entry = replace(entry, keys=(*entry.keys, taken))
+    before = network.version
+    with pytest.raises(DirectoryMalformed, match="already"):
+        network.change(entry) if who == "jp" else network.join(entry)
+    newest = network.repository.newest()
+    assert newest is not None
+    assert newest.version == before
+
+
+def test_no_key_of_a_member_that_left_becomes_the_network_s_own(network: SignedNetwork) -> None:
+    gone(network)
+    taken = terms(online=Delegation((private("vn-sign").public,), 1))
+    network.online = private("vn-sign")
+    with pytest.raises(DirectoryMalformed, match="a key of the network's own"):
+        network.take(signed(root_change(taken, 2, network.now), *ROOTS[:3]))
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        pytest.param(member("vn").keys, id="without the revoked key"),
+        pytest.param((HISTORY,), id="without the others"),
+        pytest.param((*member("vn").keys, MemberKey(STOLEN.id, Use.SIGN, STOLEN, START)), id="not revoked"),
+        pytest.param((*member("vn").keys, replace(HISTORY, reason=Revocation.SUPERSEDED)), id="not stolen"),
+        pytest.param((*member("vn").keys, replace(HISTORY, valid_from=START + 1)), id="another beginning"),
+    ],
+)
+def test_a_member_comes_back_with_all_that_it_had_said_of_its_keys(
+    history: tuple[MemberKey, ...], network: SignedNetwork
+) -> None:
+    gone(network)
+    fresh = MemberKey(active("vn 2").public.id, Use.DIRECTORY, active("vn 2").public, network.now)
+
+    def come_back(*keys: MemberKey) -> None:
+        delegations = {**delegations_of(network.version), "vn": (fresh.public,)}
+        entry = replace(member("vn"), keys=(*keys, fresh))
+        targets = targets_change(network.version, delegations, network.now)
+        role = member_change(network.version, entry, network.now).sign(active("vn 2"))
+        network.take(signed(targets, *SECRETARIAT[:2]), role)
+
+    with pytest.raises(DirectoryRolledBack):
+        come_back(*history)
+    come_back(*member("vn").keys, HISTORY)
+    assert not network.version.directory.former
+    assert not network.version.directory.acceded("vn", network.version.directory.agreements[0])
+
+
+def test_a_member_that_left_says_nothing_more(network: SignedNetwork) -> None:
+    gone(network)
+    with pytest.raises(BadConfiguration, match="does not name it"):
+        network.change(replace(member("vn", more=[HISTORY]), name="Customs"))
 
 
 # --- keys and signatures --------------------------------------------------------------------------------
