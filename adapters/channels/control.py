@@ -1,4 +1,4 @@
-"""What a person does to a channel: pause and resume it, offer again, look through its dead letters.
+"""What a person does to a channel: pause and resume it, offer again, settle its dead letters, give it up.
 
 Works on the store alone, whether the node runs or not: a running node sees it within two seconds.  Offering
 again appends to the queue for this channel alone, so it comes after what waits already, in the order in which
@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.receiving.incoming import Incoming
+from adapters.channels.places import Places
 from adapters.store import Store
-from broker.core.model import Event
 
 _AGAIN = (
     "FROM queue q JOIN deliveries d ON d.id = q.delivery JOIN channels c ON c.name = ?"
     " WHERE q.channel IS NULL AND q.number <= c.place AND (q.status IS NULL OR (c.statuses >> q.status) & 1)"
     " AND d.taken_at >= ? AND (? IS NULL OR d.id = ?)"
+    # What waits already, by another replay too, arrives without this one.
+    " AND q.delivery NOT IN (SELECT o.delivery FROM offers o WHERE o.name = ?)"
 )
 
 
@@ -61,21 +62,38 @@ class Control:
         """Return how many deliveries `again` would offer."""
         ((count,),) = self._store.rows(
             f"SELECT count(*) {_AGAIN}",
-            self._name,
-            since,
-            delivery,
-            delivery,
+            *self._range(since, delivery),
         )
         return int(count)
 
     def again(self, since: int = 0, delivery: bytes | None = None) -> int:
-        """Offer again what was offered before: what came at `since` or later, or one delivery."""
+        """Offer again what was offered before and does not wait: what came at `since` or later, or one."""
         with self._store.write():
             return self._store.run(
                 "INSERT INTO queue (delivery, status, channel)"
                 f" SELECT q.delivery, q.status, c.name {_AGAIN} ORDER BY q.number",
-                self._name, since, delivery, delivery,
+                *self._range(since, delivery),
+            )
+
+    def _range(self, since: int, delivery: bytes | None) -> tuple[str | int | bytes | None, ...]:
+        return self._name, since, delivery, delivery, self._name
+
+    def forget(self) -> int:
+        """Give the channel up, with what waits for it and its dead letters; return how many that were.
+
+        What no channel has or will have now is accepted, and that is owed.
+        """
+        with self._store.write():
+            ((count,),) = self._store.rows(
+                "SELECT count(*) FROM (SELECT delivery FROM offers WHERE name = ?"
+                " UNION SELECT delivery FROM letters WHERE channel = ?)",
+                self._name, self._name,
             )  # fmt: skip
+            self._store.run("DELETE FROM letters WHERE channel = ?", self._name)
+            # Its entries in the queue stay: a number that is free again would be behind others' places.
+            self._store.run("DELETE FROM channels WHERE name = ?", self._name)
+            Places(self._store).settle()
+        return int(count)
 
     # --- dead letters ---------------------------------------------------------------------------------
 
@@ -94,8 +112,9 @@ class Control:
             for letter in letters:
                 self._store.run(
                     "INSERT INTO queue (delivery, status, channel) SELECT delivery, status, ? FROM queue"
-                    " WHERE delivery = ? AND channel IS NULL",
-                    self._name, letter.delivery,
+                    " WHERE delivery = ? AND channel IS NULL"
+                    " AND NOT EXISTS (SELECT 1 FROM offers WHERE name = ? AND delivery = ?)",
+                    self._name, letter.delivery, self._name, letter.delivery,
                 )  # fmt: skip
                 self._remove(letter)
 
@@ -104,17 +123,7 @@ class Control:
         with self._store.write():
             for letter in letters:
                 self._remove(letter)
-                self._settle(letter.delivery)
+            Places(self._store).settle()
 
     def _remove(self, letter: Letter) -> None:
         self._store.run("DELETE FROM letters WHERE channel = ? AND delivery = ?", self._name, letter.delivery)
-
-    def _settle(self, delivery: bytes) -> None:
-        """Accept a delivery that is in no channel, is nobody's dead letter, and is ahead of no channel."""
-        if (
-            self._store.row("SELECT 1 FROM deliveries WHERE id = ? AND state = 'checked'", delivery)
-            and not self._store.row("SELECT 1 FROM letters WHERE delivery = ?", delivery)
-            and not self._store.row("SELECT 1 FROM offers WHERE delivery = ?", delivery)
-        ):
-            self._store.run("UPDATE deliveries SET state = 'accepted' WHERE id = ?", delivery)
-            Incoming(self._store).owe(delivery, Event.ACCEPTED, None)

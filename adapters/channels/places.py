@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from adapters.channels import Reached
 from adapters.receiving.incoming import Incoming
 from adapters.store import Store
-from broker.core.model import Status
+from broker.core.model import Event, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +58,34 @@ class Places:
         self._store = store
         self._incoming = Incoming(store)
 
-    def open(self, name: str, statuses: Iterable[Status]) -> None:
-        """Let a channel begin here: what comes from now on is for it; what came before, by a replay."""
+    def open(self, name: str, statuses: Iterable[Status]) -> bool:
+        """Let a channel begin here: what comes from now on is for it; what came before, by a replay.
+
+        Says whether it took other statuses before: what waited may be for nobody now, see `settle`.
+        """
         mask = sum(1 << status for status in statuses)
         with self._store.write():
+            before = self._store.row("SELECT statuses FROM channels WHERE name = ?", name)
             self._store.run(
                 "INSERT INTO channels (name, statuses, place)"
                 " VALUES (?, ?, (SELECT coalesce(max(number), 0) FROM queue))"
                 " ON CONFLICT DO UPDATE SET statuses = excluded.statuses",
                 name, mask,
             )  # fmt: skip
+        return before is not None and before[0] != mask
+
+    def settle(self) -> None:
+        """Accept what waits for no channel any more and is nobody's dead letter, and owe that."""
+        with self._store.write():
+            stranded = self._store.rows(
+                "SELECT id FROM deliveries WHERE state = 'checked'"
+                " AND id NOT IN (SELECT delivery FROM offers) AND id NOT IN (SELECT delivery FROM letters)"
+            )
+            self._store.run_many("UPDATE deliveries SET state = 'accepted' WHERE id = ?", stranded)
+            self._store.run_many(
+                "INSERT INTO receipts (delivery, event) VALUES (?, ?)",
+                [(delivery, int(Event.ACCEPTED)) for (delivery,) in stranded],
+            )
 
     def at(self, name: str) -> Place | None:
         """Return where a channel stands."""

@@ -193,11 +193,12 @@ def _settings(config: NodeConfig, name: str) -> ChannelConfig:
 
 
 @contextmanager
-def _opened(folder: Path, name: str) -> Iterator[tuple[NodeFolder, Control]]:
-    """Open a channel that has run: one that is configured, or was."""
+def _opened(folder: Path, name: str, *, offers: bool = False) -> Iterator[tuple[NodeFolder, Control]]:
+    """Open a channel that has run: one that is configured, or was; to offer it something it must be."""
     with open_folder(folder) as node:
-        if Places(node.store).at(name) is None:
+        if offers or Places(node.store).at(name) is None:
             _settings(node.config, name)
+        if Places(node.store).at(name) is None:
             raise Unavailable(
                 "the channel has not run yet: it begins when the node first runs with it", field=name
             )
@@ -261,14 +262,14 @@ def _done(name: str, state: str, *, as_json: bool) -> None:
 def replay(
     name: str, since: str | None, delivery: str | None, folder: Path, yes: bool, as_json: bool
 ) -> None:
-    """Offer channel NAME again what it had before; it comes after what waits already.
+    """Offer channel NAME again what it had before; it comes after what waits already, which is not doubled.
 
     How a repeat looks is the channel's: a folder writes the same files again, sql brings back rows that are
     gone, webhook, mail, kafka and exec get it once more, with the same delivery id.
     """
     if (since is None) == (delivery is None):
         raise click.UsageError("give either --since or --delivery")
-    with _opened(folder, name) as (node, control):
+    with _opened(folder, name, offers=True) as (node, control):
         after = 0 if since is None else moment(since, SystemClock().now())
         one = None if delivery is None else _delivery(node, delivery)
         count = control.count_again(after, one)
@@ -319,7 +320,7 @@ def dead(
     """Show what channel NAME would not take, with the other side's answer; offer it again, or give it up."""
     if retry and drop:
         raise click.UsageError("give either --retry or --drop")
-    with _opened(folder, name) as (node, control):
+    with _opened(folder, name, offers=retry) as (node, control):
         letters = control.letters()
         if delivery is not None:
             one = _delivery(node, delivery)
@@ -336,6 +337,32 @@ def dead(
         answer({"name": name, "done": done, "letters": [_letter(each) for each in letters]})
     elif done is not None:
         say(f"{style(done, fg='green')} {len(letters):,} of {name}")
+
+
+@channel.command(
+    "forget",
+    cls=Command,
+    short_help="Give up a channel that was taken out.",
+    examples=["halong channel forget fax --dir jp", "halong channel forget fax --dir jp --yes --json"],
+)
+@click.argument("name")
+@dir_option
+@yes_option
+@json_option
+def forget(name: str, folder: Path, yes: bool, as_json: bool) -> None:
+    """Give channel NAME up, which is no longer configured: its place, what waits for it, its dead letters.
+
+    The deliveries stay in the node's store; `replay` of another channel hands them on.
+    """
+    with _opened(folder, name) as (node, control):
+        if name in node.config.channels:
+            raise BadConfiguration(f"the channel is in {MEMBER_FILE}: take it out first", field=name)
+        confirm(f"Give up {name}, and what waits for it?", yes=yes)
+        count = control.forget()
+    if as_json:
+        answer({"name": name, "given_up": count})
+    else:
+        say(f"{style('forgotten', fg='green')} {name}; {count:,} had waited for it")
 
 
 def _show(letters: list[Letter]) -> None:

@@ -124,8 +124,9 @@ class Runner:
     def _meet(self) -> None:
         """Let every channel have its place before the first delivery, so that none misses it."""
         if not self._met:
-            for channel in self._channels:
-                self._places.open(channel.name, channel.statuses)
+            changed = [self._places.open(channel.name, channel.statuses) for channel in self._channels]
+            if any(changed):
+                self._places.settle()
             self._met = True
 
     def _hold(self, error: HalongError) -> None:

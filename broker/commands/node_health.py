@@ -175,6 +175,7 @@ def _store(config: NodeConfig, now: int) -> list[Check]:
         _inbox(seen),
         *_witnesses(seen, now),
         *(_channel(config, each) for each in seen.channels if each.name in config.channels),
+        *(_taken_out(config, each) for each in seen.channels if each.name not in config.channels),
         *_feedback(config, seen, now),
         *_alarms(seen),
     ]
@@ -252,6 +253,18 @@ def _channel(config: NodeConfig, channel: ChannelState) -> Check:
         found += f", {channel.failures:,} failures in a row, the last {channel.code}"
         return warning(name, found, f"halong channel test {channel.name} {at}")
     return good(name, found)
+
+
+def _taken_out(config: NodeConfig, channel: ChannelState) -> Check:
+    name, at = f"channel {channel.name}", f"--dir {config.root}"
+    found = f"no longer in {MEMBER_FILE}: {channel.behind:,} wait, {channel.dead_letters:,} dead letters"
+    if not channel.behind and not channel.dead_letters:
+        return good(name, found)
+    return warning(
+        name,
+        found,
+        f"put it back; or halong channel replay ANOTHER, then halong channel forget {channel.name} {at}",
+    )
 
 
 def _feedback(config: NodeConfig, seen: Snapshot, now: int) -> list[Check]:

@@ -171,6 +171,87 @@ async def test_a_replay_offers_again_what_came_since_or_one_delivery_after_what_
     assert at("replay desk --delivery vn/asia-pacific/main/9 --yes").code == Exit.FAILED
 
 
+async def test_a_replay_that_is_asked_for_twice_goes_out_once_and_what_waits_is_not_doubled(
+    world: World, node: TestNode, at: Terminal
+) -> None:
+    await publish(world, "one", "two", "three")
+    await node.receives()
+    desk = desk_of(node)
+    at("pause desk")
+    await publish(world, "four")
+    await node.receives()
+    assert at("replay desk --delivery vn/asia-pacific/main/2 --yes --json").json["replayed"] == 1
+    # Of the whole range one waits by that, and one never went out.
+    assert at("replay desk --since 2020-01-01 --yes --json").json["replayed"] == 2
+    assert at("replay desk --since 2020-01-01 --yes").out == "nothing to replay\n"
+    assert at("replay desk --delivery vn/asia-pacific/main/4 --yes").out == "nothing to replay\n"
+    assert rows(at)["desk"]["behind"] == 4
+    assert desk.places == ["one", "two", "three"]
+    at("resume desk")
+    await node.hands_on()
+    assert desk.places[3:] == ["four", "two", "one", "three"]
+    # Once they went out, they may go again.
+    assert at("replay desk --since 2020-01-01 --yes --json").json["replayed"] == 4
+
+
+async def test_a_replay_over_what_is_partly_not_there_hands_on_what_is(
+    world: World, node: TestNode, at: Terminal
+) -> None:
+    """What is quarantined never goes out, nor does what has not come; what is a dead letter goes out once."""
+    desk = desk_of(node)
+    desk.refuses = {"dead"}
+    await publish(world, "one", "wrong", "dead", "two")
+    await node.receives()
+    with node.store.write():
+        # As of one that was proven to be the hub's and was wrong: it never came into the queue.
+        node.store.run("DELETE FROM queue WHERE delivery IN (SELECT id FROM deliveries WHERE sequence = 2)")
+        node.store.run("UPDATE deliveries SET state = 'quarantined' WHERE sequence = 2")
+    assert at("replay desk --since 2999-01-01 --yes").out == "nothing to replay\n"
+    assert at("replay desk --delivery vn/asia-pacific/main/2 --yes").out == "nothing to replay\n"
+    assert at("replay desk --since 1970-01-01 --yes --json").json["replayed"] == 3
+    # A dead letter that is offered again already is not doubled by that.
+    assert at("dead desk --retry").code == Exit.HELD
+    desk.refuses = set()
+    await node.hands_on()
+    assert desk.places == ["one", "wrong", "two", "one", "dead", "two"]
+    assert at("dead desk").out == "no dead letters\n"
+
+
+@pytest.mark.parametrize("outcome", [None, "refused", "unavailable"])
+async def test_a_pause_while_a_delivery_is_under_way_lets_it_end_and_offers_nothing_more(
+    world: World, node: TestNode, at: Terminal, outcome: str | None
+) -> None:
+    desk = desk_of(node)
+    take = desk.deliver
+
+    async def deliver(item: Item) -> None:
+        if not desk.places:
+            assert at("pause desk").code == Exit.HELD
+            if outcome is None:
+                assert at("replay desk --since 2020-01-01 --yes").out == "nothing to replay\n"
+            desk.well = outcome != "unavailable"
+            desk.refuses = {"one"} if outcome == "refused" else set()
+        await take(item)
+
+    desk.deliver = deliver  # type: ignore[method-assign]
+    monkey = "adapters.channels.worker.CONFIRM_AFTER_SECONDS"
+    await publish(world, "one", "two", "three")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(monkey, 0.0)
+        await node.receives()
+        world.clock.move(600_000)
+        await node.receives()
+    row = rows(at)["desk"]
+    assert row["state"] == "paused"
+    assert desk.places == (["one"] if outcome is None else [])
+    assert (row["behind"], row["dead"]) == {None: (2, 0), "refused": (2, 1), "unavailable": (3, 0)}[outcome]
+    desk.deliver = take  # type: ignore[method-assign]
+    desk.well = True
+    at("resume desk")
+    await node.hands_on()
+    assert desk.places == (["two", "three"] if outcome == "refused" else ["one", "two", "three"])
+
+
 async def test_dead_letters_are_shown_and_offered_again_or_given_up(
     world: World, node: TestNode, at: Terminal
 ) -> None:

@@ -198,6 +198,24 @@ def test_what_channels_and_feedback_wait_for_is_said_with_its_command(doctor: Do
     assert doctor("vn")[f"channel {name}"]["mend"].startswith(f"halong channel dead {name}")
 
 
+def test_what_waits_for_a_channel_that_was_taken_out_is_not_passed_over(
+    doctor: Doctor, tmp_path: Path
+) -> None:
+    with Store.open(load_node_config(tmp_path / "vn").store_path) as store, store.write():
+        store.run("INSERT INTO channels (name, statuses, place) VALUES ('fax', 2, 0)")
+    assert doctor("vn")["channel fax"]["mark"] == "good"
+    with Store.open(load_node_config(tmp_path / "vn").store_path) as store, store.write():
+        store.run(
+            "INSERT INTO deliveries VALUES (?, 1, 'l', 1, ?, NULL, NULL, 'checked', NULL, ?, 0, ?, 1, 0)",
+            b"." * 32, b"." * 32, b"", b"",
+        )  # fmt: skip
+        store.run("INSERT INTO queue (delivery, status) VALUES (?, 1)", b"." * 32)
+    found = doctor("vn")["channel fax"]
+    assert found["mark"] == "warning"
+    assert "no longer in member.toml: 1 wait" in found["found"]
+    assert "halong channel forget fax --dir vn" in found["mend"]
+
+
 def test_what_too_few_members_have_cosigned_is_broken(doctor: Doctor, tmp_path: Path) -> None:
     with Store.open(tmp_path / "vn" / "node.db") as store:
         store.remember(cosigned_quorum=2, cosigned_size=70)
