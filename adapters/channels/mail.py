@@ -7,8 +7,8 @@ node.  The mark is in the subject and on top of the text, as TLP 2.0 asks.
 The Message-ID is made from the delivery's id: a repeat is recognisable, and many servers drop it themselves.
 Every recipient must be taken, or none is served.
 
-What a server says before it has seen the mail is about us, our addresses, or the server: it is tried again,
-whatever its code.  Only what it answers to the mail itself can make a dead letter.
+What a server says before DATA is about us, our addresses, or the server: it is tried again, whatever its
+code.  Only what it answers to DATA or to the mail itself can make a dead letter.
 """
 
 from __future__ import annotations
