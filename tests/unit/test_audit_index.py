@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,7 +22,7 @@ from broker.audit.members import standings
 from broker.audit.sharing import search
 from broker.core.errors import BadConfiguration, NotCanonical
 from broker.core.keys import Algorithm, PrivateKey
-from broker.core.model import Decision, Delivery, DeliveryHead, Leaf
+from broker.core.model import Decision, Delivery, DeliveryHead, Envelope, Leaf
 from broker.core.note import LogKey, LogSigner
 from broker.core.records import decode, frame, unframe
 from broker.log import Log, Partition, Stored, open_log
@@ -324,6 +325,53 @@ async def test_a_record_that_cannot_be_read_is_a_finding_and_hides_no_other(
     assert [each.where for each in found] == [f"{topic}/0 at 0"]
     assert life(index, day.statements["parcel"].hex()).stages
     index.close()
+
+
+async def findings(day: Day, path: Path, topic: str, change: Callable[[Stored], Stored]) -> list[str]:
+    """What an index finds unreadable in a log of which one topic is changed, and its facts of `first`."""
+    index = opened(day, path)
+    async with open_log(day.url, read_only=True) as log:
+        await index.refresh(AlteredLog(log, topic, change))  # type: ignore[arg-type]
+    found = [each.where for each in gaps(index, day.now) if each.kind == "unreadable"]
+    found += [str(each) for each in search(index, "forged").statements]
+    index.close()
+    return found
+
+
+async def test_facts_that_were_not_signed_are_a_finding_and_found_by_no_word(
+    day: Day, tmp_path: Path
+) -> None:
+    topic = "notices.asia-pacific"
+    places: list[str] = []
+
+    def forged(stored: Stored) -> Stored:
+        envelope = unframe(Envelope, stored.value)
+        shown = [
+            replace(each, value=each.value.replace("Phòng".encode(), b"forged"))
+            for each in envelope.disclosures
+        ]
+        if shown != list(envelope.disclosures):
+            places.append(f"{topic}/{stored.partition.number} at {stored.offset}")
+        return replace(stored, value=frame(replace(envelope, disclosures=tuple(shown))))
+
+    assert await findings(day, tmp_path / "audit.index", topic, forged) == places
+    assert len(places) == 1
+
+
+async def test_a_second_decision_and_one_about_nothing_are_findings(day: Day, tmp_path: Path) -> None:
+    first: list[bytes] = []
+
+    def again(stored: Stored) -> Stored:
+        first.append(stored.value)
+        return replace(stored, value=first[0]) if stored.offset == 1 else stored
+
+    def of_nothing(stored: Stored) -> Stored:
+        other = replace(unframe(Decision, stored.value), statement=bytes(32))
+        return replace(stored, value=frame(other)) if stored.offset == 1 else stored
+
+    for change in (again, of_nothing):
+        path = tmp_path / f"{change.__name__}.index"
+        assert await findings(day, path, "decisions", change) == ["decisions/0 at 1"]
 
 
 async def test_another_log_s_key_is_another_index(day: Day, tmp_path: Path) -> None:
