@@ -123,15 +123,15 @@ def _out_of_order(delivered: Iterable[Delivered]) -> int:
 
 def delivery_in(value: bytes) -> Delivered:
     """Return the delivery in the value of a record of an inbox topic; it must still have its content."""
-    head, at = _bytes(value, FRAME_BYTES)
-    branch, at = _long(value, at)
+    head, at = read_bytes(value, FRAME_BYTES)
+    branch, at = read_long(value, at)
     if branch != 1:
         raise ValueError("a delivery without its content")
-    header, _ = _bytes(value, at)
+    header, _ = read_bytes(value, at)
 
-    member, here = _text(head, SALT_BYTES)
-    lane, here = _text(head, here)
-    place, here = _long(head, here)
+    member, here = read_text(head, SALT_BYTES)
+    lane, here = read_text(head, here)
+    place, here = read_long(head, here)
     statement = head[here : here + DIGEST_BYTES]
     if statement != _name(header):
         raise ValueError("a delivery names another statement than it carries")
@@ -146,7 +146,7 @@ def delivery_in(value: bytes) -> Delivered:
 
 def statement_in(value: bytes) -> tuple[Said, bytes]:
     """Return the number and the name of the statement in the value of a record of a notices topic."""
-    header, _ = _bytes(value, FRAME_BYTES)
+    header, _ = read_bytes(value, FRAME_BYTES)
     return _numbered(header), _name(header)
 
 
@@ -155,15 +155,16 @@ def _name(header: bytes) -> bytes:
 
 
 def _numbered(header: bytes) -> Said:
-    _, at = _long(header, 0)
-    originator, at = _text(header, at)
-    region, at = _long(header, at)
-    stream, at = _text(header, at)
-    number, _ = _long(header, at)
+    _, at = read_long(header, 0)
+    originator, at = read_text(header, at)
+    region, at = read_long(header, at)
+    stream, at = read_text(header, at)
+    number, _ = read_long(header, at)
     return originator, (region, stream), number
 
 
-def _long(data: bytes, at: int) -> tuple[int, int]:
+def read_long(data: bytes, at: int) -> tuple[int, int]:
+    """Return the number at a place, and what is behind it."""
     value = shift = 0
     while True:
         byte = data[at]
@@ -173,11 +174,13 @@ def _long(data: bytes, at: int) -> tuple[int, int]:
             return (value >> 1) ^ -(value & 1), at
 
 
-def _bytes(data: bytes, at: int) -> tuple[bytes, int]:
-    length, at = _long(data, at)
+def read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
+    """Return the bytes behind their length at a place, and what is behind them."""
+    length, at = read_long(data, at)
     return data[at : at + length], at + length
 
 
-def _text(data: bytes, at: int) -> tuple[str, int]:
-    found, at = _bytes(data, at)
+def read_text(data: bytes, at: int) -> tuple[str, int]:
+    """Return the text behind its length at a place, and what is behind it."""
+    found, at = read_bytes(data, at)
     return found.decode(), at

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.faults.counting import Delivered, Said, delivery_in, statement_in
+from tests.faults.tree import Lying
 
 SECONDS = 10.0
 RECORDS_AT_ONCE = 4096
@@ -30,8 +31,18 @@ def statements(bootstrap: str, prefix: str) -> dict[Said, set[bytes]]:
     return found
 
 
+def lying(bootstrap: str, prefix: str, begins: str) -> Iterator[Lying]:
+    """Yield every record in a log's topics that begin so, each partition from start to end."""
+    for topic, number, offset, value in _messages(bootstrap, f"{prefix}.{begins}"):
+        yield Lying((topic.removeprefix(f"{prefix}."), number, offset), value)
+
+
 def values(bootstrap: str, begins: str) -> Iterator[tuple[str, bytes]]:
     """Yield topic and value of every record in the topics that begin so, each partition from start to end."""
+    return ((topic, value) for topic, _, _, value in _messages(bootstrap, begins))
+
+
+def _messages(bootstrap: str, begins: str) -> Iterator[tuple[str, int, int, bytes]]:
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -58,7 +69,8 @@ def values(bootstrap: str, begins: str) -> Iterator[tuple[str, bytes]]:
                 raise TimeoutError(f"no records of {begins}* for {SECONDS:.0f} s")
             for message in messages:
                 if (error := message.error()) is None:
-                    yield message.topic() or "", message.value() or b""
+                    place = message.topic() or "", message.partition() or 0, message.offset() or 0
+                    yield *place, message.value() or b""
                 elif error.code() == error._PARTITION_EOF:
                     ended.add((message.topic() or "", message.partition() or 0))
                 else:

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.faults.counting import Delivered, Said, delivery_in, statement_in
+from tests.faults.tree import Lying
 
 OFFSET_BITS = 40
 
@@ -34,11 +35,18 @@ def statements(path: Path) -> dict[Said, set[bytes]]:
 
 
 def _values(path: Path, prefix: str) -> Iterator[tuple[str, bytes]]:
+    return ((each.place[0], each.value) for each in lying(path, prefix))
+
+
+def lying(path: Path, begins: str) -> Iterator[Lying]:
+    """Yield every record in the topics that begin so, each partition from start to end."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
-        partitions = file.execute("SELECT id, topic FROM partitions ORDER BY topic, number").fetchall()
-        for number, topic in partitions:
-            if topic.startswith(prefix):
-                first, behind = number << OFFSET_BITS, (number + 1) << OFFSET_BITS
-                query = "SELECT value FROM records WHERE id >= ? AND id < ? ORDER BY id"
-                for (value,) in file.execute(query, (first, behind)):
-                    yield topic, value
+        partitions = file.execute(
+            "SELECT id, topic, number FROM partitions ORDER BY topic, number"
+        ).fetchall()
+        for id_, topic, number in partitions:
+            if topic.startswith(begins):
+                first, behind = id_ << OFFSET_BITS, (id_ + 1) << OFFSET_BITS
+                query = "SELECT id, value FROM records WHERE id >= ? AND id < ? ORDER BY id"
+                for record, value in file.execute(query, (first, behind)):
+                    yield Lying((topic, number, record - first), value)

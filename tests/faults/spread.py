@@ -19,7 +19,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ from tests.faults import chance, raw_kafka
 from tests.faults.counting import Delivered, Said
 from tests.faults.live import HOST, MEMBERS, Live, Process
 from tests.faults.table import record
+from tests.faults.tree import Lying
 
 WHOLE: Mapping[str, Sequence[str]] = {"hub": ()}
 APART: Mapping[str, Sequence[str]] = {
@@ -46,6 +47,8 @@ APART: Mapping[str, Sequence[str]] = {
     "dispatcher3": ("dispatcher",),
     "sequencer1": ("sequencer",),
     "sequencer2": ("sequencer",),
+    "tiles1": ("tiles",),
+    "tiles2": ("tiles",),
 }
 """The processes of a hub, and the parts that each runs."""
 
@@ -135,6 +138,10 @@ class Spread(Live):
     def raw_statements(self) -> Mapping[Said, set[bytes]]:
         """Return which statements stand under each number in the raw topics."""
         return raw_kafka.statements(self.bootstrap, self.prefix)
+
+    def raw_log(self, begins: str) -> Iterable[Lying]:
+        """Return what lies in the raw topics that begin so."""
+        return raw_kafka.lying(self.bootstrap, self.prefix, begins)
 
     @contextmanager
     def counted(self, name: str, kills: int) -> Iterator[random.Random]:

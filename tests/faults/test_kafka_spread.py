@@ -1,7 +1,8 @@
-"""A hub spread over nine processes on Kafka: parts are killed, paused, added under load, and all is counted.
+"""A hub spread over eleven processes on Kafka: parts are killed, paused, added, and all is counted.
 
-Two gateways, two inboxes, three dispatchers that share the partitions, two sequencers of which one leads; the
-members' nodes reach all of them.  The count is of raw topics and of the receivers' folders.
+Two gateways, two inboxes, three dispatchers that share the partitions, two sequencers of which one leads,
+two builders of the same tiles; the members' nodes reach all of them.  The count is of raw topics and of the
+receivers' folders.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.sockets]
 SHORT_PER_SECOND = 60
 PER_SECOND = 120
 KILLS = 20
+LOG_KILLS = 40
+"""How often whoever writes the log is killed, each time when it is at work again."""
 LONGEST_LIFE_SECONDS = 1.2
 ZOMBIE_SECONDS = 9.0
 """Longer than the group waits for a dispatcher, and than a sequencer that stands by waits for a leaf."""
@@ -33,13 +36,14 @@ GATEWAYS = ("gateway1", "gateway2")
 INBOXES = ("inbox1", "inbox2")
 DISPATCHERS = ("dispatcher1", "dispatcher2", "dispatcher3")
 SEQUENCERS = ("sequencer1", "sequencer2")
+BUILDERS = ("tiles1", "tiles2")
 VICTIMS = {
     "gateway killed": GATEWAYS,
     "inbox killed": INBOXES,
     "dispatcher killed": DISPATCHERS,
-    "sequencer killed": SEQUENCERS,
     "member node killed": ("vn", "jp", "nl"),
 }
+LOG_VICTIMS = {"sequencer killed": SEQUENCERS, "tile builder killed": BUILDERS}
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +54,18 @@ def live(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sprea
         live.stop()
 
 
-def killed(live: Spread, names: Sequence[str], kills: int, moments: random.Random) -> None:
-    """Kill one of them again and again, at any moment, also while it starts, and start it again at once."""
+def killed(
+    live: Spread, names: Sequence[str], kills: int, moments: random.Random, *, at_work: bool = False
+) -> None:
+    """Kill one of them again and again, at any moment, and start it again at once.
+
+    It may be starting; `at_work` waits until it is ready.
+    """
     for _ in range(kills):
-        time.sleep(moments.uniform(0, LONGEST_LIFE_SECONDS))
         name = moments.choice(names)
+        if at_work:
+            live[name].await_ready()
+        time.sleep(moments.uniform(0, LONGEST_LIFE_SECONDS))
         live[name].kill()
         live[name].start()
     for name in names:
@@ -84,9 +95,10 @@ def paused(live: Spread, *names: str) -> Iterator[None]:
 
 
 def test_one_of_each_part_is_killed_and_the_others_lose_and_double_nothing(live: Spread) -> None:
-    with live.counted("one of each part killed", 4) as moments, live.load(SHORT_PER_SECOND):
+    with live.counted("one of each part killed", 5) as moments, live.load(SHORT_PER_SECOND):
         (leads,) = settled_leading(live)
-        victims = [moments.choice(GATEWAYS), moments.choice(INBOXES), moments.choice(DISPATCHERS), leads]
+        others = [moments.choice(each) for each in (GATEWAYS, INBOXES, DISPATCHERS, BUILDERS)]
+        victims = [*others, leads]
         for name in victims:
             time.sleep(moments.uniform(0, LONGEST_LIFE_SECONDS))
             live[name].kill()
@@ -104,6 +116,14 @@ def test_whichever_part_is_killed_however_often_everything_arrives_once(live: Sp
     kills = chance.scaled(KILLS)
     with live.counted(name, kills) as moments, live.load(PER_SECOND):
         killed(live, VICTIMS[name], kills, moments)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", LOG_VICTIMS)
+def test_whoever_writes_the_log_is_killed_and_each_record_has_one_leaf(live: Spread, name: str) -> None:
+    kills = chance.scaled(LOG_KILLS)
+    with live.counted(name, kills) as moments, live.load(SHORT_PER_SECOND):
+        killed(live, LOG_VICTIMS[name], kills, moments, at_work=True)
 
 
 @pytest.mark.soak
