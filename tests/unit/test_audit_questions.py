@@ -95,6 +95,16 @@ def test_a_statement_is_found_by_its_reference_or_the_beginning_of_its_id(
             life(index, name)
 
 
+async def test_of_two_under_one_number_none_is_told_before_one_is_decided(day: Day, tmp_path: Path) -> None:
+    index = AuditIndex(tmp_path / "audit.index", LogKey.parse(day.key), CATALOGUE)
+    async with open_log(day.url, read_only=True) as log:
+        await index.refresh(log)
+    index.base.run("UPDATE statement SET decision = NULL, decided_at = NULL")
+    with pytest.raises(NotFound, match="more than one"):
+        life(index, "halong:vn/asia-pacific/main/1")
+    index.close()
+
+
 def test_who_received_anything_is_what_the_plain_reader_finds(index: AuditIndex, plain: Told) -> None:
     for originator, agreement in (("vn", "vn-jp"), ("vn", "vn-nl"), ("jp", "jp-vn"), ("nl", "vn-nl")):
         for since, until in ((0, NOW * 2), (NOW + 1_000, NOW + 3_000), (0, NOW), (NOW + 3_000, NOW)):

@@ -343,3 +343,9 @@ async def test_an_order_that_came_before_what_it_names_is_carried_out_within_the
         found = (await records(world.log, ERASURES))[Partition(ERASURES)]
         assert [unframe(Erasure, each.value).order for each in found] == [act.statement]
         assert files_with(tmp_path) == []
+
+
+def test_an_order_of_another_network_or_about_no_statement_counts_for_nothing(tmp_path: Path) -> None:
+    for network, statement in (("another", b"1" * 32), (NETWORK, b"1" * 31), (NETWORK, bytes(32))):
+        Orders(tmp_path, network).write(statement, "halong:vn", ErasureGround.ORDER, "a judge said so", NOW)
+    assert [each.statement for each in Orders(tmp_path, NETWORK).read()] == [bytes(32)]
