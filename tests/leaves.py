@@ -34,8 +34,8 @@ class Leaves:
         self.tree = Tree()
         self.entries: list[bytes] = []
 
-    async def grow(self, count: int, *, sign: bool = True) -> None:
-        """Add leaves, and a checkpoint over all."""
+    async def grow(self, count: int, *, sign: bool = True, skipped: int = 0) -> None:
+        """Add leaves, and a checkpoint over all; `skipped` is by how much their numbers are too high."""
         await self._log.create(hub_topics(()))
         first = len(self.entries)
         added = [entry(index, self._salt) for index in range(first, first + count)]
@@ -45,7 +45,7 @@ class Leaves:
             Record(
                 Partition(AUDIT_LEAVES),
                 b"%d" % index,
-                frame(Leaf(index, self.entries[index], REFUSALS, 0, index)),
+                frame(Leaf(index + skipped, self.entries[index], REFUSALS, 0, index)),
             )
             for index in range(first, first + count)
         ]

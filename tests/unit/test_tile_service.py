@@ -181,6 +181,22 @@ async def test_a_checkpoint_with_another_root_is_not_handed_out(log: Log, tmp_pa
     assert files_in(folder) == {}
 
 
+async def test_leaves_that_are_not_numbered_one_by_one_make_no_tile(log: Log, tmp_path: Path) -> None:
+    leaves, folder = Leaves(log), tmp_path / "tiles"
+    await leaves.grow(300, skipped=1)
+
+    await fails(log, folder, NotCanonical, "one by one")
+    assert files_in(folder) == {}
+
+
+async def test_a_checkpoint_over_leaves_that_are_not_there_makes_no_tile(log: Log, tmp_path: Path) -> None:
+    leaves, folder = Leaves(log), tmp_path / "tiles"
+    await leaves.grow(300, sign=False)
+    await leaves.sign(301, bytes(32))
+
+    await fails(log, folder, NotCanonical, "one by one")
+
+
 async def test_several_processes_write_the_same_into_one_folder(log: Log, tmp_path: Path) -> None:
     leaves, folder = Leaves(log), tmp_path / "tiles"
     await leaves.grow(300)
