@@ -67,6 +67,13 @@ class Told:
     refusals: list[Any] = field(default_factory=list)
     erasures: list[Any] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
+    whole: list[tuple[str, bytes]] = field(default_factory=list)
+    """Topic and statement of each record that still has contents."""
+
+    def remaining(self) -> list[tuple[str, bytes]]:
+        """Return contents that lie there and that the log says were erased."""
+        erased = {each["statement"] for each in self.erasures}
+        return [(topic, statement) for topic, statement in self.whole if statement in erased]
 
     def received(self, originator: str, agreement: str, since: int, until: int) -> Counter[str]:
         """Count who received something of an originator under an agreement."""
@@ -163,11 +170,17 @@ def recount(file: Path) -> Told:
     for topic, value in _values(file):
         kind, data = topic.split(".")[0], value[FRAME_BYTES:]
         if kind == "notices":
-            header = _read("envelope", data)["header"]
+            envelope = _read("envelope", data)
+            header = envelope["header"]
             told.statements.setdefault(name_of("statement", header), _read("header", header))
+            if envelope["disclosures"] or envelope["sealed"] or envelope["wraps"]:
+                told.whole.append((topic, name_of("statement", header)))
         elif kind == "inbox":
-            head = _read("delivery", data)["head"]
+            delivery = _read("delivery", data)
+            head = delivery["head"]
             told.deliveries[name_of("delivery", head)] = _read("delivery_head", head)
+            if delivery["envelope"] is not None:
+                told.whole.append((topic, told.deliveries[name_of("delivery", head)]["statement"]))
         elif kind == "decisions":
             decision = _read("decision", data)
             told.decisions[decision["statement"]] = {**decision, "id": name_of("decision", data)}

@@ -1,8 +1,9 @@
 """Holds every part of a stored log against every other: topics, leaves, checkpoints and tiles.
 
 Leaves: numbered without a gap, each with its record, each record with its one leaf.  Checkpoints: each
-signed, over the root that the leaves have.  Tiles: byte for byte what the leaves say.  What is found wrong
-becomes a `Finding` and the reading goes on.  `recount` is the other half: what records say of one another.
+signed, over the root that the leaves have.  Tiles: byte for byte what the leaves say.  Contents that were
+erased: gone (`erasure_check`).  What is found wrong becomes a `Finding` and the reading goes on.  `recount`
+is the other half: what records say of one another.
 
 Needs little memory however long the log is: what it has to remember is on disk while it runs.
 """
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from broker.commands.erasure_check import Remaining
 from broker.commands.recount import Finding, Signed, read_checkpoints
 from broker.core.errors import NotCanonical
 from broker.core.merkle import EMPTY_ROOT, HASH_BYTES, Tree, leaf_hash
@@ -40,7 +42,7 @@ class Checked:
     """What was checked, and what does not fit.
 
     `waiting` are records that no leaf names yet, `behind` leaves under the last checkpoint whose bundle is
-    full and not written yet; neither is wrong while a hub runs.
+    full and not written yet; neither is wrong while a hub runs.  `pinned` says that the key was known before.
     """
 
     leaves: int = 0
@@ -52,11 +54,12 @@ class Checked:
     behind: int = 0
     found: int = 0
     findings: list[Finding] = field(default_factory=list)
+    pinned: bool = True
 
     @property
     def verified(self) -> bool:
-        """Tell whether there was a checkpoint, and nothing contradicts it."""
-        return self.checkpoints > 0 and not self.found
+        """Tell whether there was a checkpoint under a known key, and nothing contradicts it."""
+        return self.checkpoints > 0 and not self.found and self.pinned
 
     def add(self, where: str, what: str, code: str | None = None) -> None:
         """Take note of something that does not fit."""
@@ -110,8 +113,11 @@ class _Check:
         self._total = sum(ends.values()) + sum(records.values()) + sum(1 for _ in tiles_of(size))
         await self._read_leaves(ends.get(Partition(AUDIT_LEAVES), 0))
         self._check_roots(signed)
+        remaining = Remaining(signed)
         for partition in sorted(records.keys() | self._named.keys()):
-            await self._check_records(partition, records.get(partition, 0))
+            await self._check_records(partition, records.get(partition, 0), remaining)
+            for finding in remaining.found():
+                self._add(finding)
         self._check_tiles(min(size, self._tree.size))
 
     def _add(self, finding: Finding) -> None:
@@ -164,7 +170,7 @@ class _Check:
 
     # --- records ----------------------------------------------------------------------------------
 
-    async def _check_records(self, partition: Partition, end: int) -> None:
+    async def _check_records(self, partition: Partition, end: int, remaining: Remaining) -> None:
         """Go through the records and the leaves that name them, both in the order of offsets."""
         named = iter(self._leaves_of(partition))
         leaf = next(named, None)
@@ -179,6 +185,7 @@ class _Check:
                 if leaf is not None and leaf[0] == stored.offset:
                     if entry is not None and entry != leaf[1]:
                         self.result.add(_place(stored), "the record is not the one that its leaf names")
+                    self._see(stored, leaf[2], remaining)
                     leaf = next(named, None)
                 elif leaf is not None:
                     self.result.add(_place(stored), "the record has no leaf")
@@ -196,11 +203,18 @@ class _Check:
                 f"{partition.topic}/{partition.number} at {offset}", "the record of a leaf is gone"
             )
 
-    def _leaves_of(self, partition: Partition) -> Iterator[tuple[int, bytes]]:
+    def _see(self, stored: Stored, index: int, remaining: Remaining) -> None:
+        try:
+            remaining.see(stored, index)
+        except NotCanonical as error:
+            self.result.add(_place(stored), str(error), error.code)
+
+    def _leaves_of(self, partition: Partition) -> Iterator[tuple[int, bytes, int]]:
+        """Yield the records of a partition that leaves name: offset, entry, and the leaf's index."""
         named = self._named.get(partition)
         if named is not None:
             for at in range(len(named.offsets)):
-                yield named.offsets[at], self._entry_at(named.indexes[at], 1)
+                yield named.offsets[at], self._entry_at(named.indexes[at], 1), named.indexes[at]
 
     def _entry(self, stored: Stored) -> bytes | None:
         try:
