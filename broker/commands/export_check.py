@@ -12,9 +12,22 @@ from pathlib import Path
 
 from broker.commands.log_check import Checked
 from broker.commands.log_files import CHECKPOINT, Export, partial_tiles, read_export, tiles_in
-from broker.core.errors import BadProof
+from broker.core.errors import BadConfiguration, BadProof
 from broker.core.note import LogKey
-from broker.core.tiles import ENTRIES, WIDTH, Edge, Tile, entries_of, tile_at, tiles_of
+from broker.core.tiles import (
+    ENTRIES,
+    LENGTH_BYTES,
+    MOST_ENTRY_BYTES,
+    WIDTH,
+    Edge,
+    Tile,
+    entries_of,
+    tile_at,
+    tiles_of,
+)
+from broker.files import read_sent
+
+MOST_BUNDLE_BYTES = WIDTH * (LENGTH_BYTES + MOST_ENTRY_BYTES)
 
 Progress = Callable[[int, int], None]
 """Called with how many leaves were read, of how many."""
@@ -33,7 +46,8 @@ def check_export(folder: Path, pinned: LogKey | None, kept: Export | None, tell:
         raise BadProof("the export is under another key than the one given", field="--key")
     if kept is not None and export.key != kept.key:
         raise BadProof("the kept export is of another log", field="--from")
-    result = Checked(export.head.size, export.head.root, checkpoints=1)
+    known = pinned is not None or kept is not None
+    result = Checked(export.head.size, export.head.root, checkpoints=1, pinned=known)
     if kept is not None and kept.head.size > export.head.size:
         result.add(CHECKPOINT, "fewer leaves than the kept export has")
     edge = _read_entries(folder, export, kept, result, tell)
@@ -59,11 +73,11 @@ def _read_entries(
         bundle = tile_at(size, ENTRIES, index)
         assert bundle is not None
         try:
-            entries = entries_of((folder / bundle.path).read_bytes(), bundle.width)
+            entries = entries_of(read_sent(folder / bundle.path, MOST_BUNDLE_BYTES), bundle.width)
         except FileNotFoundError:
             result.add(bundle.path, "is missing")
             return None
-        except BadProof as error:
+        except (BadProof, BadConfiguration) as error:
             result.add(bundle.path, str(error), error.code)
             return None
         old = kept.head.size - edge.size if kept is not None else -1
@@ -81,5 +95,5 @@ def _compare(folder: Path, tile: Tile, data: bytes, result: Checked) -> None:
     path = folder / tile.path
     if not path.is_file():
         result.add(tile.path, "is missing")
-    elif path.read_bytes() != data:
+    elif path.stat().st_size != len(data) or path.read_bytes() != data:
         result.add(tile.path, "the tile has other bytes than the entries")

@@ -158,10 +158,20 @@ def test_an_export_is_all_that_a_stranger_needs(at: Terminal, hub: Path, tmp_pat
     assert set(files_in(out)) == {tile.path for tile in tiles_of(COUNT)}
 
     shutil.rmtree(hub)
-    for line in ("audit check out", f"audit check out --key {key.vkey}"):
-        assert at(line).code == Exit.HELD
-    found = at("audit check out --json").json
-    assert (found["log"], found["leaves"], found["tiles"]) == ("verified", COUNT, 7)
+    checked = at(f"audit check out --key {key.vkey} --json")
+    found = checked.json
+    assert (checked.code, found["log"], found["leaves"], found["tiles"]) == (Exit.HELD, "verified", COUNT, 7)
+
+
+def test_an_export_under_its_own_key_alone_could_be_anybodys(at: Terminal, hub: Path, tmp_path: Path) -> None:
+    assert at("audit export hub out").code == Exit.HELD
+
+    said, found = at("audit check out"), at("audit check out --json")
+
+    assert said.code == found.code == Exit.NOT_CHECKED
+    assert found.json["log"] == "not-checked"
+    assert "log verified" not in said.out
+    assert "give --key" in said.out
 
 
 def test_an_export_grows_and_continues_what_was_kept(at: Terminal, hub: Path, tmp_path: Path) -> None:
@@ -173,7 +183,7 @@ def test_an_export_grows_and_continues_what_was_kept(at: Terminal, hub: Path, tm
     assert grown.code == Exit.HELD, grown
     assert grown.json["continues"] == [COUNT, COUNT]
     assert set(files_in(tmp_path / "out")) == {tile.path for tile in tiles_of(COUNT + 300)}
-    for line in ("audit check out", "audit check out --from kept", "audit check out --from out"):
+    for line in ("audit check out --from kept", "audit check out --from out"):
         assert at(line).code == Exit.HELD
     back = at("audit check kept --from out --json")
     assert (back.code, back.json["findings"][0]["where"]) == (Exit.FAILED, "checkpoint")
@@ -226,6 +236,11 @@ def test_what_is_neither_a_hub_nor_an_export_is_named(
     assert (tmp_path / "notes/mine").read_text() == "keep"
 
 
+def endless(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
 def _alterations() -> dict[str, Callable[[Path], object]]:
     def swap(out: Path) -> None:
         one, two = out / "tile/entries/000", out / "tile/entries/001"
@@ -254,6 +269,7 @@ def _alterations() -> dict[str, Callable[[Path], object]]:
         "an entry is dropped": drop,
         "a bundle is gone": lambda out: (out / "tile/entries/001").unlink(),
         "a tile is gone": lambda out: (out / "tile/0/002.p/88").unlink(),
+        "a bundle without an end": lambda out: endless(out / "tile/entries/001"),
         "there is one more": lambda out: shutil.copy(out / "tile/0/001", out / "tile/0/003"),
     }
 

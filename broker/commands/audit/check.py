@@ -17,7 +17,7 @@ from broker.configuration import HUB_FILE, HubConfig, load_hub_config
 from broker.core.errors import BadConfiguration
 from broker.core.note import LogKey
 from broker.progress import progress
-from broker.terminal import FOLDER, Command, Exit, answer, json_option, say, table
+from broker.terminal import FOLDER, Command, Exit, answer, json_option, say, style, table
 
 
 @click.command(
@@ -37,7 +37,8 @@ def check(folder: Path, key: str | None, kept: Path | None, as_json: bool) -> in
 
     At a hub: each leaf has its record and each record one leaf, numbers have no gap, every checkpoint is
     signed over the root of the leaves, and the tiles are what the leaves say, byte for byte.  In an export:
-    the tiles are what its entries say, and its checkpoint is signed over them.
+    the tiles are what its entries say, and its checkpoint is signed over them.  An export under no other key
+    than its own could be anybody's: exit code 3, unless --key or --from is given.
     """
     started = time.monotonic()
     if (folder / HUB_FILE).exists():
@@ -61,9 +62,9 @@ def check(folder: Path, key: str | None, kept: Path | None, as_json: bool) -> in
         answer(_as_object(checked, log_key))
     else:
         _show(checked, log_key, time.monotonic() - started)
-    if not checked.checkpoints and not checked.found:
-        return Exit.NOT_CHECKED
-    return Exit.HELD if checked.verified else Exit.FAILED
+    if checked.found:
+        return Exit.FAILED
+    return Exit.HELD if checked.verified else Exit.NOT_CHECKED
 
 
 async def _checked(config: HubConfig, key: LogKey, tell: Progress) -> Checked:
@@ -88,7 +89,11 @@ def _as_object(checked: Checked, key: LogKey) -> dict[str, object]:
 
 
 def _show(checked: Checked, key: LogKey, seconds: float) -> None:
-    say_verdict(checked.verified, checked.found, (checked.leaves, checked.checkpoints), seconds)
+    if checked.pinned or checked.found:
+        say_verdict(checked.verified, checked.found, (checked.leaves, checked.checkpoints), seconds)
+    else:
+        held = style("what could be checked holds", fg="yellow", bold=True)
+        say(f"{held}   the key came with the files: compare it with one from elsewhere, or give --key")
     rows = [
         ("records", f"{checked.records:,}", f"{checked.waiting:,} wait for their leaf"),
         ("tiles", f"{checked.tiles:,}", f"{checked.behind:,} leaves wait for their tiles"),
