@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,38 @@ def test_every_question_has_an_answer_for_people_and_for_programs(hub: Terminal)
         found = hub(f"audit {line} --dir hub --json").json
         assert found.keys() == KEYS[name]
         assert len(asked(Path("hub"))) == 2 * (number + 1), "each time it was written down"
+
+
+STEERING = "\x07\u202e\x9b"
+SPOILT = {
+    "statement": ("type", "originator"),
+    "delivery": ("member", "originator", "region", "grounds"),
+    "ground": ("agreement", "member"),
+    "tally": ("agreement", "member"),
+    "refusal": ("code", "peer"),
+    "receipt": ("channel", "code"),
+    "reading": ("reader", "reason"),
+    "member": ("member",),
+    "lane": ("member", "region", "originator"),
+    "skipped": ("originator", "stream"),
+}
+"""What stands in the index as an operator wrote it into the log; what the lines ask for stays."""
+
+
+def test_nothing_that_an_operator_wrote_into_the_log_steers_an_auditors_terminal(
+    hub: Terminal, day: Day
+) -> None:
+    assert hub("audit members --dir hub").code == 0
+    with closing(sqlite3.connect(f"hub/{INDEX_FILE}")) as index, index:
+        for table, columns in SPOILT.items():
+            for column in columns:
+                index.execute(f"UPDATE {table} SET {column} = {column} || ?", (STEERING,))
+    first = day.statements["first"].hex()
+    others = [line for name, line in LINES.items() if name not in ("life", "received", "read")]
+    for line in (f"life {first}", "received --from vn", "read", *others):
+        said = hub(f"audit {line} --dir hub")
+        assert said.out, (line, said.err)
+        assert not set(STEERING) & set(said.out + said.err), line
 
 
 def test_what_is_asked_is_written_with_who_asks_why_and_what_was_told(hub: Terminal, day: Day) -> None:

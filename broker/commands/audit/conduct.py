@@ -147,7 +147,7 @@ def refused_command(
     if not found.codes:
         say("nothing was refused")
         return Exit.HELD
-    for line in table([(name, f"{count:,}", why(name)) for name, count in found.codes]):
+    for line in table([(clean(name), f"{count:,}", why(name)) for name, count in found.codes]):
         say(line)
     say()
     rows = [
@@ -155,7 +155,7 @@ def refused_command(
             when(each.at),
             clean(each.peer),
             each.station.name.lower(),
-            each.code,
+            clean(each.code),
             f"{each.count:,}",
             clean((each.reference or "-").removeprefix("halong:")),
         )
@@ -196,7 +196,7 @@ def gaps_command(folder: Path, index_file: Path | None, reason: str, as_json: bo
         )
         return Exit.FAILED if faults else Exit.HELD
     mark = {True: style("✗", fg="red"), False: " "}
-    for line in table([(mark[each.fault], each.kind, clean(each.where), each.what) for each in found]):
+    for line in table([(mark[each.fault], each.kind, clean(each.where), clean(each.what)) for each in found]):
         say(line)
     say(f"{faults:,} faults" if faults else "no faults: what was decided follows on, and was delivered")
     return Exit.FAILED if faults else Exit.HELD

@@ -77,7 +77,7 @@ def doubt(folder: Path, member: str, key_id: str, since: str | None, as_json: bo
                 clean(each.reference.removeprefix("halong:")),
                 clean(each.notice_type),
                 time_to_json(each.decided_at),
-                " ".join(each.members) or "nobody",
+                clean(" ".join(each.members)) or "nobody",
             )
             for each in found
         ]

@@ -25,7 +25,7 @@ from broker.commands.audit.asking import (
 )
 from broker.core.notice_json import time_or_none
 from broker.moments import SPANS
-from broker.terminal import Command, Exit, answer, json_option, say, style, table
+from broker.terminal import Command, Exit, answer, clean, json_option, say, style, table
 
 HOURS = click.FloatRange(0, 24 * 366)
 COLOURS = {"silent": "red", "behind": "yellow", "slow": "yellow", "well": "green"}
@@ -72,7 +72,7 @@ def members_command(
         return Exit.HELD
     rows = [
         (
-            each.member,
+            clean(each.member),
             style(each.state, fg=COLOURS[each.state]),
             f"{each.published:,}",
             f"{each.delivered:,}",
@@ -159,8 +159,8 @@ def effect_command(
 def _effect_row(each: Effect) -> tuple[str, ...]:
     rate = f" ({each.hit_rate:.0%})" if each.hit_rate is not None else ""
     return (
-        each.agreement,
-        f"{each.originator} to {each.member}",
+        clean(each.agreement),
+        clean(f"{each.originator} to {each.member}"),
         f"{each.sent:,}",
         f"{each.acknowledged:,}",
         f"{each.asked:,}",

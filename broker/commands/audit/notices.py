@@ -93,7 +93,7 @@ def told_object(told: Told) -> dict[str, Any]:
 
 def _show_life(found: Life) -> None:
     told = found.statement
-    about = f"{told.notice_type}, {told.status.name}, TLP:{told.tlp.name}"
+    about = f"{clean(told.notice_type)}, {told.status.name}, TLP:{told.tlp.name}"
     say(f"{style(clean(told.reference), bold=True)}   {about}")
     rows = [
         (
@@ -195,7 +195,13 @@ def _show_received(found: Sharing) -> None:
         say("nobody received anything")
         return
     rows = [
-        (each.agreement, each.member, f"{each.deliveries:,}", when(each.first_at), when(each.last_at))
+        (
+            clean(each.agreement),
+            clean(each.member),
+            f"{each.deliveries:,}",
+            when(each.first_at),
+            when(each.last_at),
+        )
         for each in found.shares
     ]
     for line in table([("agreement", "member", "deliveries", "first", "last"), *rows]):
@@ -205,9 +211,9 @@ def _show_received(found: Sharing) -> None:
         (
             when(each.decided_at),
             clean(each.statement.reference.removeprefix("halong:")),
-            each.member,
+            clean(each.member),
             " ".join(slot.label for slot in each.slots),
-            " ".join(each.agreements),
+            clean(" ".join(each.agreements)),
             "received" if each.taken_at is not None else "not received yet",
         )
         for each in found.received
@@ -255,7 +261,7 @@ def _show_matches(found: Matches) -> None:
             (
                 when(each.issued_at),
                 clean(each.reference.removeprefix("halong:")),
-                each.notice_type,
+                clean(each.notice_type),
                 each.act.name,
             )
             for each in found.statements
