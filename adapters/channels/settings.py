@@ -177,6 +177,8 @@ class KafkaSettings(Settings, frozen=True, kw_only=True, tag="kafka"):
         if (self.certificate is None) != (self.key is None):
             raise BadConfiguration("certificate and key go together", field=where)
         hosts = [each.rpartition(":")[0] for each in self.bootstrap]
+        if self.authority is None and self.certificate is not None:
+            raise BadConfiguration("certificate needs authority, or nothing would be encrypted", field=where)
         if self.authority is None and not all(map(is_loopback, hosts)):
             raise BadConfiguration("needs authority: without TLS only this machine is reached", field=where)
 

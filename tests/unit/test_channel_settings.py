@@ -49,6 +49,10 @@ def test_a_channel_that_names_no_kind_is_a_folder(tmp_path: Path) -> None:
         ('kind = "sql"\nurl = "mysql://h/d"\n', "neither"),
         ('kind = "sql"\nurl = "sqlite:///x"\ntable = "x; DROP TABLE y"\n', "no plain name"),
         ('kind = "kafka"\nbootstrap = ["far.example:9092"]\ntopic = "t"\n', "without TLS"),
+        (
+            'kind = "kafka"\nbootstrap = ["localhost:9092"]\ntopic = "t"\ncertificate = "c"\nkey = "k"\n',
+            "nothing would be encrypted",
+        ),
         ('kind = "kafka"\nbootstrap = ["localhost:9092"]\ntopic = "t t"\n', "no name of a topic"),
         ('kind = "exec"\ncommand = []\n', "length >= 1"),
         ('kind = "exec"\ncommand = "rm -rf x"\n', "array"),
