@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from adapters.beginning import note_beginning
 from adapters.tables import FORMAT, STEPS, kind_of_fact
 from broker.core.errors import BadConfiguration, StoreDamaged, Unavailable
 
@@ -87,6 +88,11 @@ class Store:
         store = cls(connection, lock)
         try:
             store._prepare(path.name)
+            if sole:
+                note_beginning(store, path)
+        except OSError as error:
+            store.close()
+            raise StoreUnavailable(f"cannot be begun: {type(error).__name__}", field=path.name) from None
         except BaseException:
             store.close()
             raise

@@ -13,6 +13,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Sequence
 
+from adapters.beginning import ANOTHER
 from adapters.sending.draft import Draft
 from adapters.sending.salts import ensure_key
 from adapters.sending.statement import Queued, Statement, Stream, read_queued, read_region, read_statement
@@ -105,9 +106,10 @@ class Outgoing:
         )
         if row is not None:
             return Stream(region, *row)
+        name = _unused() if self._store.fact("begun") == ANOTHER else FIRST_STREAM
         with self._store.write():
-            self._store.run("INSERT INTO streams VALUES (?, ?, 0, 1)", int(region), FIRST_STREAM)
-        return Stream(region, FIRST_STREAM, 0)
+            self._store.run("INSERT INTO streams VALUES (?, ?, 0, 1)", int(region), name)
+        return Stream(region, name, 0)
 
     def open_another_stream(self, region: Region) -> Stream:
         """Leave the present stream for one that nobody has ever written.
@@ -115,7 +117,7 @@ class Outgoing:
         What was signed in the old one and not admitted is void: the caller knows that the hub can no
         longer admit it.
         """
-        name = f"{FIRST_STREAM}-{secrets.token_hex(4)}"
+        name = _unused()
         with self._store.write():
             old = self.stream(region)
             self._void(
@@ -318,3 +320,8 @@ class Outgoing:
             self._store.run(
                 "UPDATE drafts SET state = 'waiting' WHERE id = ? AND state IN ('signed', 'accepted')", draft
             )
+
+
+def _unused() -> str:
+    """Return a name for a stream that nobody has ever written."""
+    return f"{FIRST_STREAM}-{secrets.token_hex(4)}"
