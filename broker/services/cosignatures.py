@@ -14,7 +14,7 @@ Source: c2sp.org/tlog-cosignature v1.0.0.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -117,7 +117,14 @@ class Cosignatures:
     def shown(self, note: bytes) -> bytes:
         """Return a checkpoint with all cosignatures that are known of it."""
         text, _ = split_note(note)
-        return merged(note, list(self._given.get(text, {})))
+        # A note has room for so many lines: everybody's first comes before anybody's second, members' before
+        # those of others, so that none can crowd the quorum out.
+        counts = Counter[str]()
+        ranked = []
+        for line, giver in self._given.get(text, {}).items():
+            ranked.append(((counts[giver], giver.startswith(OUTSIDE)), line))
+            counts[giver] += 1
+        return merged(note, [line for _, line in sorted(ranked, key=lambda each: each[0])])
 
     async def take(self, member: str, body: bytes) -> None:
         """Keep a member's cosignatures: the text of a checkpoint, and its lines.

@@ -13,7 +13,7 @@ from broker.core.errors import BadProof, Refused, Stale, TooLarge, Unavailable, 
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.merkle import Tree, leaf_hash
 from broker.core.policy import witness_name
-from broker.core.signed_note import Line, split_note
+from broker.core.signed_note import MOST_SIGNATURES, Line, split_note
 from broker.log import Partition
 from broker.log.topics import AUDIT_COSIGNATURES
 from broker.services.cosignatures import KEPT
@@ -328,6 +328,30 @@ async def test_the_hub_takes_a_members_own_cosignatures_of_what_it_asks_for_alon
         assert (await world.log.ends([AUDIT_COSIGNATURES]))[Partition(AUDIT_COSIGNATURES)] == 1
         assert world.cosignatures.cosigned(1) is not None
         assert world.cosignatures.cosigned(2) is None
+
+
+async def test_a_member_with_many_keys_does_not_crowd_out_the_quorum(tmp_path: Path) -> None:
+    """A note has room for a hundred lines, and a member lists as many keys as it likes."""
+    async with World(tmp_path, "vn", "jp") as world:
+        nodes = witnesses(world, tmp_path)
+        await grow(world, nodes)
+        await asked(world)
+        keys = [world.witness("jp") for _ in range(MOST_SIGNATURES)]
+        await world.directory.refresh()
+        note = world.cosignatures.asked()
+        assert note is not None
+        text, _ = split_note(note)
+        for key in keys:
+            line_of = Cosigner(witness_name(NETWORK, "jp"), key).cosign(text, world.clock.now())
+            await world.cosignatures.take("jp", text + b"\n" + line_of.text.encode())
+        await world.cosignatures.take("vn", text + b"\n" + line(world, "vn", text).encode())
+
+        shown = world.cosignatures.cosigned(2)
+
+        assert shown is not None
+        cosigned_by = (await nodes["vn"].rhythm.policy()).check(shown).times
+        assert "member/vn" in cosigned_by
+        assert any(name.startswith("member/jp") for name in cosigned_by)
 
 
 async def test_what_was_given_is_shown_again_after_the_hub_was_started_anew(tmp_path: Path) -> None:
