@@ -106,17 +106,28 @@ class Control:
         )
         return [Letter(*row) for row in rows]
 
-    def retry(self, letters: Sequence[Letter]) -> None:
-        """Offer dead letters again."""
+    def retry(self, letters: Sequence[Letter]) -> list[Letter]:
+        """Offer dead letters again, and return which: one of a status that is no longer taken stays dead."""
         with self._store.write():
             for letter in letters:
                 self._store.run(
-                    "INSERT INTO queue (delivery, status, channel) SELECT delivery, status, ? FROM queue"
-                    " WHERE delivery = ? AND channel IS NULL"
-                    " AND NOT EXISTS (SELECT 1 FROM offers WHERE name = ? AND delivery = ?)",
-                    self._name, letter.delivery, self._name, letter.delivery,
+                    "INSERT INTO queue (delivery, status, channel)"
+                    " SELECT q.delivery, q.status, c.name FROM queue q JOIN channels c ON c.name = ?"
+                    " WHERE q.delivery = ? AND q.channel IS NULL"
+                    " AND (q.status IS NULL OR (c.statuses >> q.status) & 1)"
+                    " AND NOT EXISTS (SELECT 1 FROM offers WHERE name = c.name AND delivery = q.delivery)",
+                    self._name, letter.delivery,
                 )  # fmt: skip
+            offered = [each for each in letters if self._is_offered(each)]
+            for letter in offered:
                 self._remove(letter)
+        return offered
+
+    def _is_offered(self, letter: Letter) -> bool:
+        row = self._store.row(
+            "SELECT 1 FROM offers WHERE name = ? AND delivery = ?", self._name, letter.delivery
+        )
+        return row is not None
 
     def drop(self, letters: Sequence[Letter]) -> None:
         """Give dead letters up: a delivery that no channel will have now is accepted, and that is owed."""

@@ -328,7 +328,7 @@ def dead(
         if not as_json:
             _show(letters)
         if letters and retry:
-            control.retry(letters)
+            letters = control.retry(letters)
         elif letters and drop:
             confirm(f"Give up {len(letters):,} for {name}?", yes=yes)
             control.drop(letters)

@@ -237,3 +237,21 @@ async def test_what_a_channel_no_longer_takes_is_accepted_and_waits_for_nobody(j
     await node.hands_on()
     assert jp.files("desk") == ["real", "drill"]
     assert node.snapshot().received == {"delivered": 1, "accepted": 1}
+
+
+async def test_a_dead_letter_of_a_status_that_is_no_longer_taken_does_not_vanish(
+    jp: Jp, at: Terminal
+) -> None:
+    both = NEVER.format(name="desk") + 'statuses = ["ACTUAL", "EXERCISE"]\n'
+    await jp.runs(both)
+    await jp.gets("drill", status=Status.EXERCISE)
+    await jp.gets("real")
+    assert listed(at)["desk"] == ("exec", "well", 0, 2)
+    node = await jp.runs(FOLDER.format(name="desk"))
+    assert len(at("dead desk --retry --json").json["letters"]) == 1
+    await node.hands_on()
+    assert jp.files("desk") == ["real"]
+    assert listed(at)["desk"] == ("folder", "well", 0, 1)
+    assert node.snapshot().received == {"checked": 1, "delivered": 1}
+    assert at("dead desk --drop --yes").code == Exit.HELD
+    assert node.snapshot().received == {"accepted": 1, "delivered": 1}
