@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from broker.audit.building import INDEX_FILE
 from broker.clock import SystemClock
 from broker.configuration import Health, HubConfig, Listen, load_hub_config
 from broker.core.errors import BadConfiguration
@@ -84,6 +85,15 @@ async def test_the_files_of_its_directory_are_in_its_log_before_it_is_ready(fold
         pass
     async with open_log(load_hub_config(folder).log_url, read_only=True) as log:
         assert sum((await log.ends(["directory"])).values()) == len(files_of(folder))
+
+
+@pytest.mark.sockets
+async def test_it_looks_after_an_auditors_index_in_its_folder(folder: Path) -> None:
+    index = folder / INDEX_FILE
+    index.write_bytes(b"no index, so it may hold anything" * 100)
+    async with running(folder), asyncio.timeout(SECONDS):
+        while index.exists():  # noqa: ASYNC110  nobody is told
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.sockets
