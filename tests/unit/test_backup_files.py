@@ -275,8 +275,10 @@ def test_a_node_comes_back_with_everything_that_it_had(at: Terminal, tmp_path: P
     made = at("backup vn -o vn.halong --with-keys --passphrase-file passphrase --json")
     assert (made.code, made.json["kind"], made.json["keys"]) == (0, "member", True)
 
-    assert at("restore vn.halong back --passphrase-file passphrase").code == 0
+    back = at("restore vn.halong back --passphrase-file passphrase")
 
+    assert back.code == 0
+    assert "halong key rotate witness --dir back" in back.err, "it forgot what it cosigned since the backup"
     for path in ("member.toml", "keys/sign.pem", "keys/tls.pem", "join-request.json"):
         assert (tmp_path / "back" / path).read_bytes() == (tmp_path / "vn" / path).read_bytes()
     Store.open(tmp_path / "back/node.db").close()
