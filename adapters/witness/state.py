@@ -21,7 +21,7 @@ from broker.aside import Aside
 from broker.clock import Clock
 from broker.core.cose_receipt import line_id
 from broker.core.cosignature import Cosigner
-from broker.core.errors import BadProof
+from broker.core.errors import BadProof, Unavailable
 from broker.core.keys import Signer
 from broker.core.note import LogKey, TreeHead
 from broker.core.policy import witness_name
@@ -46,6 +46,8 @@ class Witness:
     def __init__(self, equipment: Equipment, signer: Signer) -> None:
         identity = equipment.identity
         self._cosigner = Cosigner(witness_name(identity.network, identity.member), signer)
+        self._member = identity.member
+        self._directories = equipment.directories
         self._aside = Aside("the witness key", SIGNING_SECONDS) if isinstance(signer, Elsewhere) else None
         self._store: Store = equipment.store
         self._incoming: Incoming = equipment.incoming
@@ -73,8 +75,10 @@ class Witness:
         """Cosign what is submitted, or say why not.
 
         Raises:
-            Unavailable: The hub, the store or the key is out of reach; nothing was signed.
+            Unavailable: The hub, the store or the key is out of reach, or the key is older than the store's
+                return from a backup; nothing was signed.
         """
+        await self._check_remembers()
         verdict, own = self._judge(submission), b""
         if isinstance(verdict, Cosignable):
             own = _by(self.log, submission.note)
@@ -98,6 +102,21 @@ class Witness:
             )  # fmt: skip
         log_line.info("checkpoint.cosigned", size=verdict.tree.size)
         return line
+
+    async def _check_remembers(self) -> None:
+        """Let a key sign of which the store knows all that it cosigned.
+
+        Raises:
+            Unavailable: The store came from a backup: what the key cosigned since that was made is not known.
+        """
+        restored_at = self._store.fact("restored_at")
+        if restored_at is None:
+            return
+        directory = (await self._directories.newest()).directory
+        keys = directory.witness_keys(self._member, self._clock.now())
+        mine = self._cosigner.key.public
+        if not any(key.public == mine and key.valid_from > restored_at for key in keys):
+            raise Unavailable("the store was restored: the witness needs another key", field="keys.witness")
 
     def _judge(self, submission: Submission) -> Cosignable | Denied:
         return judge(submission, self.log, self.latest(), self._incoming.root_at)

@@ -16,6 +16,7 @@ from adapters.member_folder import REQUEST_FILE
 from adapters.store import Store, copy_store
 from broker.backup.archive import STORE, Writer, parts
 from broker.backup.folder import Contents, add_folder, contents_of, put_all_back
+from broker.clock import SystemClock
 from broker.core.errors import BadConfiguration
 
 
@@ -66,7 +67,12 @@ def _put_store_back(path: Path, stream: RawIOBase) -> None:
         with os.fdopen(file, "wb") as out:
             shutil.copyfileobj(stream, out)
         # Brings an earlier format up to this version's, and refuses a later one.
-        Store.open(path).close()
+        store = Store.open(path)
+        try:
+            # What its witness cosigned since the backup is not in it: see `adapters.witness.state`.
+            store.remember(restored_at=SystemClock().now())
+        finally:
+            store.close()
     except BaseException:
         path.unlink(missing_ok=True)
         raise

@@ -89,5 +89,7 @@ def _say_what_is_next(manifest: Manifest, folder: Path, *, with_keys: bool) -> N
     else:
         note("the node asks the hub which of its notices that has, and goes on in another stream if need be;")
         note("what arrived since the backup is fetched again")
-        note("as a witness it forgot what it cosigned since, and could cosign another history; so, before it")
-        note(f"starts, if it is one: halong key rotate witness --dir {folder}")
+        note(
+            "as a witness it cosigns nothing before it has another key, for it forgot what it cosigned since:"
+        )
+        note(f"halong key rotate witness --dir {folder}")

@@ -281,7 +281,9 @@ def test_a_node_comes_back_with_everything_that_it_had(at: Terminal, tmp_path: P
     assert "halong key rotate witness --dir back" in back.err, "it forgot what it cosigned since the backup"
     for path in ("member.toml", "keys/sign.pem", "keys/tls.pem", "join-request.json"):
         assert (tmp_path / "back" / path).read_bytes() == (tmp_path / "vn" / path).read_bytes()
-    Store.open(tmp_path / "back/node.db").close()
+    store = Store.open(tmp_path / "back/node.db")
+    assert store.fact("restored_at") is not None
+    store.close()
     assert (tmp_path / "back/node.db").stat().st_mode & 0o777 == 0o600
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from adapters.witness.judging import Denied, Submission
 from adapters.witness.rhythm import OVERDUE_MS
 from broker.core.cosignature import Cosigner
+from broker.core.directory import MemberKey, Use
 from broker.core.errors import BadProof, Refused, Stale, TooLarge, Unavailable, UnknownKey
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.merkle import Tree, leaf_hash
@@ -127,6 +129,35 @@ async def test_a_delivery_that_no_quorum_covers_for_minutes_is_an_alarm_until_on
         await cosigned(world, nodes)
         await jp.rhythm.step()
         assert jp.facts("uncovered_since") == [None]
+
+
+async def test_a_witness_whose_store_was_restored_cosigns_under_another_key_alone(tmp_path: Path) -> None:
+    """It has forgotten what it cosigned since the backup: under the old key that could be another history."""
+    async with World(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp")
+        nodes = witnesses(world, tmp_path)
+        await grow(world, nodes)
+        await cosigned(world, nodes)
+        jp = nodes["jp"]
+        before = jp.witness.latest()
+        await grow(world, nodes)
+        await asked(world)
+        jp.node.store.remember(restored_at=world.clock.now())
+        with pytest.raises(Unavailable, match="another key"):
+            await jp.rhythm.step()
+        assert jp.witness.latest() == before
+
+        world.clock.move(1_000)
+        jp.node.close()
+        new = PrivateKey.generate(Algorithm.ED25519)
+        world.people["jp"].witness = new
+        listed = MemberKey(new.public.id, Use.WITNESS, new.public, world.clock.now())
+        entry = world.source.members["jp"]
+        world.source.members["jp"] = replace(entry, keys=(*entry.keys, listed))
+        await world.directory.refresh()
+        jp = witness_node(world, "jp", tmp_path)
+        await jp.rhythm.step()
+        assert jp.witness.latest() != before
 
 
 class Silent(OtherHub):
