@@ -156,8 +156,7 @@ class _Hub:
     async def run(self, ready: Callable[[Ports], None] | None) -> None:
         """Run until cancelled."""
         registry = await self._registry()
-        # After a night without a hub nobody vouches for it any more.
-        await registry.renew()
+        await registry.begin()
         await self._directory.refresh()
         directory = self._directory.value
         if directory.network != self._config.network:

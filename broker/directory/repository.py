@@ -3,6 +3,10 @@
 Decides which change may come next: its number follows, it is signed as it must be, and what it makes together
 with all the rest is a version that every reader would take, for that is what reads it before it is written.
 The hub's online key signs which files are one version and that it is the newest, and nothing else.
+
+Numbers of snapshots and timestamps go up by one, and at each start of the hub to the number of the moment, if
+that is higher: readers refuse a number that is lower than one that they saw, and a hub that comes out of a
+backup does not know which it had given since.
 """
 
 from __future__ import annotations
@@ -41,6 +45,12 @@ from broker.directory.versions import Line, Memory, Newest, Version
 LOCK_SECONDS = 10.0
 RENEW_SNAPSHOT_MS = 60 * 86_400_000
 """How long before its end a snapshot is made anew although nothing changed."""
+
+MOMENT_MS = 10_000
+"""A moment in which one number is given; no hub changes its directory more often than that for long."""
+
+MOST_BY_CLOCK = 1 << 30
+"""A clock that is wrong brings numbers no further: half of those that there are."""
 
 
 class Repository:
@@ -91,10 +101,16 @@ class Repository:
             added = self._files_of(changes, None if before is None else before.version)
             return self._publish(before, added, online, at)
 
-    def renew(self, online: Signer, at: int) -> Newest:
+    def renew(self, online: Signer, at: int, *, afresh: bool = False) -> Newest:
         """Vouch for the version in force for another day, and return it.
 
-        The snapshot is made anew, too, if it ends soon or was signed by a key that the root no longer names.
+        The snapshot is made anew, too, if it ends soon.
+
+        Args:
+            online: The hub's key for snapshot and timestamp.
+            at: Now.
+            afresh: The hub starts, and may have been set back: make snapshot and timestamp anew, under
+                numbers that are higher than all that it can have given.
 
         Raises:
             BadConfiguration: There is no version yet, or the key is not the one that the root names.
@@ -103,8 +119,8 @@ class Repository:
             before = self.newest()
             if before is None:
                 raise BadConfiguration("there is no directory yet", field="directory")
-            if at >= before.version.expires_at - RENEW_SNAPSHOT_MS:
-                return self._publish(before, {}, online, at)
+            if afresh or at >= before.version.expires_at - RENEW_SNAPSHOT_MS:
+                return self._publish(before, {}, online, at, least=_of_the_moment(at) if afresh else 1)
             line = self._line_of_snapshot(before.version)
             return self._stamp(before, {}, line, online, at)
 
@@ -138,7 +154,9 @@ class Repository:
         text = _Over(added, self._layout).get(file_name(entry))
         return () if text is None else directory_keys(parse_member(text, change.role))
 
-    def _publish(self, before: Newest | None, added: dict[str, bytes], online: Signer, at: int) -> Newest:
+    def _publish(
+        self, before: Newest | None, added: dict[str, bytes], online: Signer, at: int, *, least: int = 1
+    ) -> Newest:
         lines = {} if before is None else dict(before.version.lines)
         for name, data in added.items():
             folder, _, file = name.partition("/")
@@ -148,15 +166,17 @@ class Repository:
         if TARGETS not in lines:  # which nobody could have signed without a root
             raise BadConfiguration("the first version needs a root and targets", field="change")
         # What a crash has left without a timestamp was never in force, and is written over.
-        number = 1 if before is None else before.version.number + 1
+        number = least if before is None else max(before.version.number + 1, least)
         data = _signed(snapshot_signed(number, lines, at), online)
         added[metadata_name(SNAPSHOT, number)] = data
-        return self._stamp(before, added, Line(number, sha256(data).hexdigest(), len(data)), online, at)
+        line = Line(number, sha256(data).hexdigest(), len(data))
+        return self._stamp(before, added, line, online, at, least=least)
 
     def _stamp(
-        self, before: Newest | None, added: dict[str, bytes], snapshot: Line, online: Signer, at: int
-    ) -> Newest:
-        number = 1 if before is None else before.number + 1
+        self, before: Newest | None, added: dict[str, bytes], snapshot: Line, online: Signer, at: int,
+        *, least: int = 1,
+    ) -> Newest:  # fmt: skip
+        number = least if before is None else max(before.number + 1, least)
         added[TIMESTAMP_NAME] = _signed(timestamp_signed(number, snapshot, at), online)
         files = _Over(added, self._layout)
         root = files[metadata_name(ROOT, 1)]
@@ -209,3 +229,7 @@ def _signed(signed: Snapshot | Timestamp, online: Signer) -> bytes:
     payload = CanonicalJSONSerializer().serialize(signed)
     signature = Signature(keyid=online.public.id.hex(), sig=signature_by(online, payload))
     return encoded(File(signed=signed.to_dict(), signatures=[signature]))
+
+
+def _of_the_moment(at: int) -> int:
+    return min(at // MOMENT_MS, MOST_BY_CLOCK)

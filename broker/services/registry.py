@@ -8,6 +8,7 @@ next, is decided in `broker.directory`; when a version comes into force, in `cur
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from broker.aside import Aside
 from broker.clock import Clock
@@ -172,6 +173,20 @@ class Registry:
             except (BadConfiguration, Unavailable) as error:
                 log_line.critical("directory.not-renewed", code=error.code, field=error.field)
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def begin(self) -> None:
+        """Vouch for the directory at the start: it may be from a backup, or nobody may have for days.
+
+        If that fails, what is there counts until it ends.
+        """
+        if self._online is None:
+            return
+        renew = partial(self._repository.renew, afresh=True)
+        try:
+            await self._aside.call(renew, self._online, self._clock.now())
+            log_line.info("directory.renewed")
+        except (BadConfiguration, Unavailable) as error:
+            log_line.critical("directory.not-renewed", code=error.code, field=error.field)
 
     async def renew(self) -> bool:
         """Make the timestamp anew if half of its life is over, and say whether it was.

@@ -22,6 +22,7 @@ from broker.core.errors import (
     DirectoryMixed,
     DirectoryRolledBack,
     DirectoryUnsigned,
+    UnfitDirectory,
 )
 from broker.core.keys import Algorithm, PublicKey
 from broker.directory.building import NetworkTerms, delegations_of, member_change, root_change, targets_change
@@ -377,6 +378,48 @@ def test_a_snapshot_that_ends_soon_is_made_anew(network: SignedNetwork) -> None:
     assert network.renew().version.number == number
     network.clock.time += 120 * DAY
     assert network.renew().version.number == number + 1
+
+
+def test_a_hub_that_comes_out_of_a_backup_is_not_taken_for_one_that_rolls_back(
+    network: SignedNetwork, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backup"
+    shutil.copytree(network.path, backup)
+    source = network.source()
+    changes = []
+    for number in range(20):
+        network.clock.time += HOUR
+        entry = replace(network.members["vn"], name=f"Customs {number}")
+        changes.append(signed(member_change(network.version, entry, network.now), active("vn")))
+        network.take(changes[-1])
+        network.renew()
+        source.load()
+    shutil.rmtree(network.path)
+    shutil.copytree(backup, network.path)
+    network.clock.time += HOUR
+
+    # By numbers alone it is set back; what members had changed since is brought again.
+    network.repository = Repository(network.path)
+    for each in changes:
+        network.take(each)
+    with pytest.raises(UnfitDirectory) as refused:
+        source.load()
+    assert refused.value.code in ("directory-rolled-back", "directory-equivocation")
+    network.repository.renew(network.online, network.now, afresh=True)
+    assert source.load().members["vn"].name == "Customs 19"
+    newest = source.newest
+    assert newest is not None
+    assert newest.number < 2**29
+    assert newest.version.number < 2**29
+
+
+@pytest.mark.parametrize("at", [START, 2**62])
+def test_a_clock_that_is_wrong_uses_up_no_numbers(at: int, network: SignedNetwork) -> None:
+    network.clock.time += HOUR
+    before = network.repository.renew(network.online, network.now, afresh=True)
+    after = network.repository.renew(network.online, min(at, 200_000_000_000_000), afresh=True)
+    assert before.version.number < after.version.number <= 2**30
+    assert before.number < after.number <= 2**30
 
 
 def test_a_member_rotates_its_key_without_a_gap(network: SignedNetwork) -> None:
