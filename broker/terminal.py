@@ -80,11 +80,13 @@ _NEXT_STEPS: Mapping[str, str] = {
 }
 _OTHERWISE = "see `halong COMMAND --help`; --debug shows where it happened"
 
-_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_UNSAFE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def clean(text: str) -> str:
-    """Return `text` with everything escaped that could steer a terminal or reorder a line."""
+    """Return `text` with everything escaped that could steer a terminal, reorder a line, or is no text."""
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

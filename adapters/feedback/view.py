@@ -250,6 +250,9 @@ class FeedbackView:
 
         Two at most: more than one is one too many.
         """
+        if not name.isascii():
+            # Nor is anything named so: a shell hands over bytes that are no text, too.
+            return []
         found = self._select("WHERE s.reference = ? LIMIT 2", name.removeprefix("halong:"))
         if found or not 4 <= len(name) <= 64 or not set(name) <= set("0123456789abcdef"):
             return [each for each in found if self._member in (each.receiver, each.originator)]
