@@ -215,6 +215,7 @@ class World:
         folder: Where the log is, on SQLite.
         members: The ids of the members.
         url: Where the log is, if not there.
+        topic_settings: Of a cluster: settings of topics whose contents can be erased.
         rate: How many notices a member may send, at once and in a second.
         wrap: Put around the log that a service gets, by its name; the world looks at the log behind it.
     """
@@ -224,10 +225,12 @@ class World:
         folder: Path,
         *members: str,
         url: str | None = None,
+        topic_settings: Mapping[str, str] | None = None,
         rate: float = 1e6,
         wrap: Callable[[str, Log], Log] = lambda _service, log: log,
     ) -> None:
         self.url = url or f"sqlite://{folder.absolute()}/log.db"
+        self._topic_settings = topic_settings
         self.clock = MovableClock()
         self.log_signer = LogSigner(f"{NETWORK}/log", PrivateKey.generate(Algorithm.ED25519))
         self.source = WorldDirectory(self.log_signer.vkey)
@@ -242,7 +245,7 @@ class World:
     # --- the hub --------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        self._opened = open_log(self.url)
+        self._opened = open_log(self.url, topic_settings=self._topic_settings)
         self.log = await self._opened.__aenter__()
         self.metrics = Metrics()
         self.directory = CurrentDirectory(
