@@ -191,7 +191,8 @@ def _lies(network: Network, genuine: Path) -> Iterator[Lie]:
     yield Lie("an agreement altered where it lies", _altered, at_all(DirectoryEquivocation.code))
     yield Lie("two newest versions, one for each half", _two_at_once, at_all(DirectoryEquivocation.code))
     newest = network.newest().version
-    before = load_version(Layout(genuine), newest.number - 1, trusted_root(genuine))
+    files = Layout(genuine)
+    before = load_version(files, _number_before(files, newest.number), trusted_root(genuine))
     since = sorted(
         each for each in members if newest.lines[role_of_member(each)] != before.lines[role_of_member(each)]
     )
@@ -256,7 +257,11 @@ def _two_at_once(disk: Disk) -> None:
 
 
 def _before(disk: Disk) -> None:
-    disk.vouch(disk.newest.number + 1, disk.snapshot(disk.version.number - 1))
+    disk.vouch(disk.newest.number + 1, disk.snapshot(_number_before(disk.files, disk.version.number)))
+
+
+def _number_before(files: Layout, number: int) -> int:
+    return max(each for each in files.numbers(SNAPSHOT) if each < number)
 
 
 def _collude(disk: Disk, secretaries: list[Signer]) -> None:
