@@ -26,7 +26,7 @@ from broker.core.errors import (
     Refused,
 )
 from broker.core.merkle import verify_consistency
-from broker.core.model import Decision, DeliveryHead, Receipt, SignedReceipt
+from broker.core.model import Decision, DeliveryHead, Erasure, Receipt, SignedReceipt
 from broker.core.note import LogKey
 from broker.core.notice import open_envelope, read_envelope
 from broker.core.notice_json import time_to_json
@@ -42,6 +42,7 @@ from broker.evidence.versions import check_nothing_more, load_in_bundle
 from broker.evidence.witnesses import cosigners
 
 STATEMENT_LEAF, DECISION_LEAF, DELIVERY_LEAF, RECEIPT_LEAF = b"\x01", b"\x02", b"\x03", b"\x04"
+ERASURE_LEAF = b"\x08"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Checking:
             self._time()
             for index, logged in self._case.receipts.items():
                 self._receipt(index, logged)
+            self._erasure()
         except Refused as refused:
             found.refused = refused
         return found
@@ -340,6 +342,32 @@ class Checking:
             found.receipts.append(receipt)
             said = receipt.event.name.lower() + ("" if receipt.code is None else f" ({receipt.code})")
             say(f"{receipt.member} said {said} on {time_to_json(receipt.at)}")
+        if receipt.at > found.signed_at + COVERED_WITHIN_MS:
+            # The member's word alone, and the log had it before: a clock that is wrong, or no true word.
+            self._add(f"receipt {index}", State.NOT_CHECKED, "its own time is after that of the checkpoint")
+
+    # --- what was erased ---------------------------------------------------------------------------------
+
+    def _erasure(self) -> None:
+        logged, found = self._case.erasure, self.found
+        if logged is None:
+            return
+        notice = found.notice
+        assert notice is not None
+        with self._step("erasure") as say:
+            erasure = decode(Erasure, logged.record)
+            # 1. It is of this statement.
+            if erasure.statement != notice.statement:
+                raise BadEvidence("another statement was erased", field="erasure")
+            # 2. The log has it.
+            index = self._logged("erasure", logged, ERASURE_LEAF + record_id(erasure))
+            # 3. Nothing is shown that the hub had to erase.
+            envelope = notice.envelope
+            if envelope.disclosures or envelope.sealed or envelope.wraps:
+                raise BadEvidence("content is shown that the hub says it erased", field="erasure")
+            found.erasure = erasure
+            ground = erasure.ground.name.lower()
+            say(f"leaf {index:,}: the hub erased the content on {time_to_json(erasure.at)}, {ground}")
 
     # --- steps -------------------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -14,14 +14,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from broker.audit.building import AuditIndex
 from broker.cli import halong as commands
 from broker.commands.audit.gathering import NotDecided, gather
 from broker.core.cosignature import Cosigner
 from broker.core.directory import Revocation
 from broker.core.errors import BadEvidence, BadProof, BadSeal, Refused
-from broker.core.model import Envelope, KeyWrap, SealedSlot, Slot
+from broker.core.model import Envelope, Erasure, ErasureGround, KeyWrap, SealedSlot, Slot
+from broker.core.note import LogKey
 from broker.core.policy import witness_name
-from broker.core.records import encode
+from broker.core.records import decode, encode
 from broker.core.sealing import seals_root
 from broker.core.signed_note import merged, split_note
 from broker.core.signing import sign_header
@@ -29,15 +31,19 @@ from broker.directory.layout import Layout
 from broker.directory.roles import ROOT, SNAPSHOT
 from broker.evidence.archive import MOST_FILES, read_case, write_case
 from broker.evidence.building import bundle, opened
+from broker.evidence.case import Case
 from broker.evidence.checking import Trust
 from broker.evidence.needed import number_of, signed_files
 from broker.evidence.redacting import without
 from broker.evidence.report import Found, State
+from broker.log import Log, Partition, Stored
+from broker.services.erasure import Eraser
+from broker.services.orders import Orders
 from broker.terminal import run
 from tests.cases import MINUTE, Making, agreement
 from tests.ceremony import NOW, private
 from tests.signed_world import SignedWorld
-from tests.world import CATALOGUE, NETWORK, notice, sighting
+from tests.world import CATALOGUE, NETWORK, Sent, notice, sighting
 
 OTHER = "0" * 64
 
@@ -110,6 +116,13 @@ def test_a_time_that_nothing_here_bears_out_is_not_checked(making: Making) -> No
 
     assert (found.holds, found.complete) == (True, False)
     assert states(found)["time"] is State.NOT_CHECKED
+
+
+def test_a_receipt_from_after_the_log_had_it_is_not_believed_its_time(making: Making) -> None:
+    found = shown(bundle(making.case(receipt={"at": NOW + 60 * MINUTE}), CATALOGUE), root=making.root)
+
+    assert (found.holds, found.complete) == (True, False)
+    assert states(found)["receipt 9"] is State.NOT_CHECKED
 
 
 def test_without_decision_and_delivery_only_the_notice_is_shown(making: Making) -> None:
@@ -268,39 +281,159 @@ def test_the_page_of_less_says_that_parts_are_not_shown(making: Making) -> None:
 # --- where it comes from -------------------------------------------------------------------------------
 
 
+class ReadLog:
+    """A log that counts what is read of it."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self.asked = self.records = 0
+
+    async def read(self, partition: Partition, start: int, limit: int) -> Sequence[Stored]:
+        found = await self._log.read(partition, start, limit)
+        self.asked, self.records = self.asked + 1, self.records + len(found)
+        return found
+
+    async def ends(self, topics: Sequence[str], *, settled: bool = True) -> Mapping[Partition, int]:
+        return await self._log.ends(topics, settled=settled)
+
+
+class AtHub:
+    """A hub whose cases are gathered."""
+
+    def __init__(self, world: SignedWorld, folder: Path) -> None:
+        self.world = world
+        self.trust = Trust(root=sha256(world.network.root).hexdigest())
+        self._index = AuditIndex(folder / "audit.index", LogKey.parse(world.log_signer.vkey), CATALOGUE)
+
+    def _needed(self, versions: Any, grounds: Any) -> dict[str, bytes]:
+        layout = Layout(self.world.network.path)
+        numbers = [number_of(layout, layout.numbers(SNAPSHOT), each) for each in versions]
+        return signed_files(layout, layout.numbers(ROOT)[0], numbers, grounds)
+
+    async def case(self, named: str) -> Case:
+        return (await self.counted(named))[0]
+
+    async def counted(self, named: str) -> tuple[Case, ReadLog]:
+        """Return a case, and what was read for it."""
+        await self._index.refresh(self.world.log)
+        read: Any = ReadLog(self.world.log)
+        return await gather(read, self._index, self.world.directory.value, self._needed, named), read
+
+
+async def receipted(world: SignedWorld, place: str, person: str) -> Sent:
+    """Publish a notice that `jp` gets, and says so."""
+    sent = await world.publish("vn", sighting(place=place, person=person))
+    delivery = (await world.deliveries("jp"))[-1]
+    await world.gateway.receive("jp", [encode(world.receipt("jp", delivery.id))])
+    await world.settle()
+    return sent
+
+
 async def test_a_hub_gathers_what_happened_to_a_notice(tmp_path: Path) -> None:
     async with SignedWorld(tmp_path, "vn", "jp", "nl") as world:
         await world.accede(agreement("vn", "jp", ["facts", "persons"]), "vn", "jp")
         await world.publish("vn", sighting(place="Hue"))
-        sent = await world.publish("vn", sighting(person="Ada"))
-        (_, delivery) = await world.deliveries("jp")
-        receipt = world.receipt("jp", delivery.id)
-        await world.gateway.receive("jp", [encode(receipt)])
-        await world.settle()
-        layout = Layout(world.network.path)
+        sent = await receipted(world, "Hue", "Ada")
+        hub = AtHub(world, tmp_path)
 
-        def needed(versions: Any, grounds: Any) -> dict[str, bytes]:
-            numbers = [number_of(layout, layout.numbers(SNAPSHOT), each) for each in versions]
-            return signed_files(layout, layout.numbers(ROOT)[0], numbers, grounds)
+        case = await hub.case(sent.header.reference)
 
-        told: list[int] = []
-        look = partial(
-            gather, world.log, world.directory.value, needed, tell=lambda seen, _: told.append(seen)
-        )
-        case = await look(sent.header.reference)
-
-        trust = Trust(root=sha256(world.network.root).hexdigest())
-        found = opened(bundle(case, CATALOGUE), trust, CATALOGUE)[1]
+        found = opened(bundle(case, CATALOGUE), hub.trust, CATALOGUE)[1]
         assert found.complete, [(step.name, step.said) for step in found.steps]
         assert [each.member for each in found.receipts] == ["jp"]
-        assert (await look(sent.statement.hex())).envelope == sent.envelope
-        assert told
+        assert (await hub.case(sent.statement.hex())).envelope == sent.envelope
         with pytest.raises(BadEvidence, match="no notice"):
-            await look("vn/asia-pacific/main/99")
+            await hub.case("vn/asia-pacific/main/99")
         world.stop_services()
         waiting = await world.store("vn", world.compose("vn", sighting()))
         with pytest.raises(NotDecided):
-            await look(waiting.hex())
+            await hub.case(waiting.hex())
+
+
+async def test_as_much_is_read_for_a_case_however_long_the_log_is(tmp_path: Path) -> None:
+    async with SignedWorld(tmp_path, "vn", "jp", "nl") as world:
+        await world.accede(agreement("vn", "jp", ["facts", "persons"]), "vn", "jp")
+        hub = AtHub(world, tmp_path)
+        sent = await receipted(world, "Hue", "Ada")
+        _, short = await hub.counted(sent.header.reference)
+        for number in range(300):
+            await world.publish("vn", sighting(place=f"Hue {number}"))
+        await world.settle()
+        assert world.ledger.size > 600
+
+        case, long = await hub.counted(sent.header.reference)
+
+        # Notice, decision, delivery and receipt, and the leaf of each.
+        assert (long.asked, long.records) == (short.asked, short.records) == (8, 8)
+        assert opened(bundle(case, CATALOGUE), hub.trust, CATALOGUE)[1].holds
+
+
+# --- of an erased notice -------------------------------------------------------------------------------
+
+
+async def erased_case(hub: AtHub, folder: Path) -> tuple[Sent, Case]:
+    """Publish a notice, let the hub erase it, and gather what there is of it."""
+    world = hub.world
+    sent = await receipted(world, "Canary-place", "Canary-person")
+    orders = Orders(folder, NETWORK)
+    orders.write(sent.statement, "halong:vn", ErasureGround.ORDER, "a judge said so", world.clock.now())
+    eraser = Eraser(world.log, world.ledger, orders, world.clock, world.metrics)
+    while await eraser.step():
+        await world.settle()
+    return sent, await hub.case(sent.header.reference)
+
+
+async def test_evidence_of_an_erased_notice_says_so_and_the_rest_still_verifies(tmp_path: Path) -> None:
+    async with SignedWorld(tmp_path, "vn", "jp", "nl") as world:
+        await world.accede(agreement("vn", "jp", ["facts", "persons"]), "vn", "jp")
+        hub = AtHub(world, tmp_path)
+        sent, case = await erased_case(hub, tmp_path)
+
+        data = bundle(case, CATALOGUE)
+
+        found = opened(data, hub.trust, CATALOGUE)[1]
+        assert found.complete, [(step.name, step.said) for step in found.steps]
+        assert {"statement in the log", "decision", "delivery to jp", "erasure"} <= states(found).keys()
+        assert [each.member for each in found.receipts] == ["jp"]
+        assert b"Canary" not in data
+        page = read_case(data)["page.html"].decode()
+        for said in ("The content was erased", "Nội dung đã bị xóa", "still verifies without it"):
+            assert said in page
+        # Whoever kept the notice can show that it is this one, but not as what the hub still has.
+        whole = replace(case, envelope=sent.envelope)
+        assert opened_holds(replace(whole, erasure=None), hub)
+        with pytest.raises(BadEvidence, match="content is shown"):
+            bundle(whole, CATALOGUE)
+
+
+def opened_holds(case: Case, hub: AtHub) -> bool:
+    return opened(bundle(case, CATALOGUE), hub.trust, CATALOGUE)[1].holds
+
+
+async def test_another_statements_erasure_is_none_of_this_one(tmp_path: Path) -> None:
+    async with SignedWorld(tmp_path, "vn", "jp", "nl") as world:
+        await world.accede(agreement("vn", "jp", ["facts", "persons"]), "vn", "jp")
+        hub = AtHub(world, tmp_path)
+        other = await receipted(world, "Hue", "Ada")
+        _, case = await erased_case(hub, tmp_path)
+        assert (await hub.case(other.header.reference)).erasure is None
+        assert case.erasure is not None
+        erasure = replace(decode(Erasure, case.erasure.record), statement=other.statement)
+
+        with pytest.raises(BadEvidence, match="another statement was erased"):
+            bundle(replace(case, erasure=replace(case.erasure, record=encode(erasure))), CATALOGUE)
+
+
+async def test_an_erasure_that_the_log_does_not_have_is_refused(tmp_path: Path) -> None:
+    async with SignedWorld(tmp_path, "vn", "jp", "nl") as world:
+        await world.accede(agreement("vn", "jp", ["facts", "persons"]), "vn", "jp")
+        hub = AtHub(world, tmp_path)
+        _, case = await erased_case(hub, tmp_path)
+        assert case.erasure is not None
+        erasure = replace(decode(Erasure, case.erasure.record), ground=ErasureGround.RETENTION)
+
+        with pytest.raises(BadProof):
+            bundle(replace(case, erasure=replace(case.erasure, record=encode(erasure))), CATALOGUE)
 
 
 # --- the command ---------------------------------------------------------------------------------------
