@@ -132,7 +132,7 @@ class Carrier:
             Unavailable: The hub cannot take it now; do it again.
             Refused: The hub does not take anything of ours.
         """
-        with open_stick(path, "outbox") as (head, lines):
+        with open_stick(path, "outbox", _check) as (head, lines):
             carried = self._begin(head, digest_of(path))
             ended: set[str] = set()
             for done, line in enumerate(lines, 1):
@@ -352,6 +352,25 @@ class Carrier:
     def _remember(self, carried: Carried) -> None:
         make_private_folder(self._path.parent)
         write_whole(self._path, msgspec.json.encode(carried), mode=0o600)
+
+
+def _check(line: Content) -> None:
+    """Let a line pass that can be handed over and asked about.
+
+    Raises:
+        BadStick: It has something that is no envelope, no stream or no name of a statement.
+    """
+    match line:
+        case Notices():
+            for envelope in line.envelopes:
+                _statement(envelope)
+        case Asked():
+            for stream in line.streams:
+                _region(stream.partition("/")[0])
+            for statement in line.statements:
+                _name(statement)
+        case _:
+            pass
 
 
 def _statement(envelope: bytes) -> str:

@@ -139,6 +139,10 @@ class End(Line, frozen=True, tag="end"):
 
 Content: TypeAlias = Notices | Receipts | Asked | Knows | Taken | Settled | Told | Stood | Listed | Fed
 _DECODER = msgspec.json.Decoder(Head | Content | End)
+_LINES = {
+    "outbox": (Notices, Receipts, Asked, Knows),
+    "feed": (Taken, Settled, Told, Stood, Listed, Fed),
+}
 
 Write: TypeAlias = Callable[[Head | Content], None]
 
@@ -180,14 +184,21 @@ class _Writer:
         self._file.write(msgspec.json.encode(End(self._lines, self._hash.hexdigest())) + b"\n")
 
 
+def _any(_line: Content) -> None:
+    """Let every line pass."""
+
+
 @contextmanager
-def open_stick(path: Path, kind: Literal["outbox", "feed"]) -> Iterator[tuple[Head, Iterator[Content]]]:
+def open_stick(
+    path: Path, kind: Literal["outbox", "feed"], check: Callable[[Content], None] = _any
+) -> Iterator[tuple[Head, Iterator[Content]]]:
     """Read a whole stick: its head, and its lines one after the other.
 
     The file is gone through to its end before anything of it is given out: a part of a stick is never used.
+    `check` sees each line then, and raises `BadStick` for one that nobody could use.
 
     Raises:
-        BadStick: It is none, is of the other kind, or is cut or damaged.
+        BadStick: It is none, is of the other kind, is cut or damaged, or has a line that is none of its kind.
     """
     with path.open("rb") as file:
         lines = _whole(file)
@@ -200,7 +211,11 @@ def open_stick(path: Path, kind: Literal["outbox", "feed"]) -> Iterator[tuple[He
             raise BadStick(f"it is of the kind {head.kind}, which `{other}` takes", field="kind")
         if head.number < 1 or head.part < 1 or head.after < 0:
             raise BadStick("its numbers are none that a stick has", field="line 1")
-        yield head, _contents(file, lines)
+        start = file.tell()
+        for line in _contents(file, lines, kind):
+            check(line)
+        file.seek(start)
+        yield head, _contents(file, lines, kind)
 
 
 def digest_of(path: Path) -> str:
@@ -235,11 +250,13 @@ def _whole(file: IO[bytes]) -> int:
     return lines
 
 
-def _contents(file: IO[bytes], lines: int) -> Iterator[Content]:
+def _contents(file: IO[bytes], lines: int, kind: Literal["outbox", "feed"]) -> Iterator[Content]:
     for number in range(2, lines):
         line = read_line(file.readline(MOST_LINE_BYTES))
         if isinstance(line, Head | End):
             raise BadStick("a line that stands only at an end", field=f"line {number}")
+        if not isinstance(line, _LINES[kind]):
+            raise BadStick("a line that goes the other way", field=f"line {number}")
         yield line
 
 
