@@ -118,12 +118,13 @@ class Leaves(AnyTree):
             return bytes(row[0])
         start = index << height
         tile = start // WIDTH
-        if self._tile[0] != tile:
+        first = start - tile * WIDTH
+        # The last one has grown since, if leaves were taken.
+        if self._tile[0] != tile or first + (1 << height) > self._tile[1].size:
             rows = self._base.rows(
                 "SELECT entry FROM leaf WHERE n >= ? AND n < ? ORDER BY n", tile * WIDTH, (tile + 1) * WIDTH
             )
             self._tile = tile, Tree(leaf_hash(entry) for (entry,) in rows)
-        first = start - tile * WIDTH
         if first + (1 << height) > self._tile[1].size:
             raise Doubted
         return self._tile[1].hashes(height, first >> height, 1)

@@ -25,7 +25,7 @@ NAME = re.compile(
     r"evidence\.json|page\.html|log\.vkey"
     r"|log/(?:checkpoint|first-checkpoint|growth\.json)"
     r"|statement/(?:envelope|seals\.json|leaf\.tlog-proof|leaf\.cose)"
-    r"|decision/(?:record|leaf\.tlog-proof|leaf\.cose)"
+    r"|(?:decision|erasure)/(?:record|leaf\.tlog-proof|leaf\.cose)"
     r"|(?:deliveries/[a-z][a-z0-9-]{1,30}|receipts/[0-9]{1,18})/(?:record|leaf\.tlog-proof|leaf\.cose)"
     r"|directory/(?:metadata/[1-9][0-9]{0,9}\.[a-z][a-z0-9-]{0,39}\.json|files/[0-9a-f]{64})"
     r"|openssl/(?:statement|checkpoint)\.(?:bytes|signature)|openssl/(?:originator|log)\.pem",

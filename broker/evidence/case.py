@@ -12,6 +12,7 @@ checked; that is the business of `checking`.
     decision/record, leaf.…             what the hub decided, and that the log has it
     deliveries/<member>/record, leaf.…  the head of each delivery, and that the log has it
     receipts/<leaf>/record, leaf.…      what members said of them, and that the log has it
+    erasure/record, leaf.…              that the content was erased, when and why, and that the log has it
     directory/…                         members, keys and agreements as they were
     openssl/…, page.html                the same once more, for other programs and for people
 """
@@ -91,6 +92,7 @@ class Case:
         decision: The hub's decision.
         deliveries: The heads of deliveries by the members that got them.
         receipts: What members said, by the leaf's index.
+        erasure: That the content was erased at the hub; nothing of it is here then.
     """
 
     manifest: Manifest
@@ -104,6 +106,7 @@ class Case:
     decision: Logged | None = None
     deliveries: Mapping[str, Logged] = field(default_factory=dict)
     receipts: Mapping[int, Logged] = field(default_factory=dict)
+    erasure: Logged | None = None
 
 
 def files_of(case: Case) -> dict[str, bytes]:
@@ -125,6 +128,7 @@ def files_of(case: Case) -> dict[str, bytes]:
         "decision": case.decision,
         **{f"deliveries/{member}": each for member, each in case.deliveries.items()},
         **{f"receipts/{index}": each for index, each in case.receipts.items()},
+        "erasure": case.erasure,
     }
     for place, logged in places.items():
         if logged is None:
@@ -162,6 +166,7 @@ def case_of(files: Mapping[str, bytes]) -> Case:
         decision=_logged(files, "decision"),
         deliveries={member: _part(files, f"deliveries/{member}") for member in members},
         receipts={int(index): _part(files, f"receipts/{index}") for index in indexes},
+        erasure=_logged(files, "erasure"),
     )
     # Written again it is the very same: each file is in its one form, and none is there for nothing.
     again = files_of(case)

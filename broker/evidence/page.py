@@ -27,7 +27,7 @@ from schemas.readable import visible
 from schemas.rendering import sealed_style
 
 LANGUAGES = ("en", "vi")
-FOLDERS = ("statement", "decision", "deliveries", "receipts", "directory", "log")
+FOLDERS = ("statement", "decision", "deliveries", "receipts", "erasure", "directory", "log")
 ALWAYS = ("true", "hands", "read", "everything", "agreements", "same")
 
 
@@ -111,6 +111,8 @@ class _Reading:
         shown = self._shown()
         facts.append((words["shown"], _labels(shown) or words["none"]))
         facts.append((words["absent"], _labels(set(Slot) - shown) or words["none"]))
+        if found.erasure is not None:
+            facts.append((words["erased"], time_to_json(found.erasure.at)))
         said = words["log_said"].format(
             name=visible(found.log.name), size=found.tree.size, time=time_to_json(found.signed_at)
         )
@@ -134,6 +136,12 @@ class _Reading:
                 index=_index(logged),
             )
             lines.append(line)
+        if case.erasure is not None and found.erasure is not None:
+            ground = words[f"ground_{found.erasure.ground.name.lower()}"]
+            erased = words["proves_erased"].format(
+                time=time_to_json(found.erasure.at), ground=ground, index=_index(case.erasure)
+            )
+            lines += [erased, words["proves_erased_still"]]
         return [*lines, words["proves_order"].format(time=time_to_json(found.signed_at))]
 
     def _delivery(self, logged: Logged, head: DeliveryHead) -> str:
@@ -146,6 +154,8 @@ class _Reading:
 
     def _not_proves(self) -> list[str]:
         lines = [self._words[f"not_{each}"] for each in ALWAYS]
+        if self._found.erasure is not None:
+            return [*lines, self._words["not_erased"]]
         return lines if self._shown() == set(Slot) else [*lines, self._words["not_shown"]]
 
     def _shown(self) -> set[Slot]:
@@ -158,6 +168,7 @@ class _Reading:
             "decision": case.decision is None,
             "deliveries": not case.deliveries,
             "receipts": not case.receipts,
+            "erasure": case.erasure is None,
         }
         return [each for each in FOLDERS if not empty.get(each)]
 

@@ -10,7 +10,7 @@ from enum import Enum
 
 from broker.core.directory import Directory
 from broker.core.errors import Refused
-from broker.core.model import Decision, DeliveryHead, Receipt
+from broker.core.model import Decision, DeliveryHead, Erasure, Receipt
 from broker.core.note import LogKey, TreeHead
 from broker.core.notice import Notice
 
@@ -56,6 +56,7 @@ class Found:
     decision: Decision | None = None
     deliveries: dict[str, DeliveryHead] = field(default_factory=dict)
     receipts: list[Receipt] = field(default_factory=list)
+    erasure: Erasure | None = None
     refused: Refused | None = None
 
     @property

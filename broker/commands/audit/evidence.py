@@ -8,14 +8,17 @@ from pathlib import Path
 
 import click
 
+from broker.audit.base import Doubted
+from broker.audit.building import INDEX_FILE, AuditIndex
 from broker.clock import SystemClock
 from broker.commands.agreement.places import MEMBER_FILE
-from broker.commands.audit.asking import log_asking, operator, reason_option
+from broker.commands.audit.asking import index_option, log_asking, operator, reason_option
 from broker.commands.audit.gathering import NotDecided, directory_files, gather
 from broker.commands.audit.reading import newest_directory, stored_log
 from broker.configuration import HubConfig, load_hub_config
 from broker.core.errors import BadEvidence, Refused
 from broker.core.model import Slot
+from broker.core.note import LogKey
 from broker.core.wire import Asked
 from broker.evidence.archive import MOST_CASE_BYTES
 from broker.evidence.building import bundle, opened
@@ -57,9 +60,12 @@ out_option = click.option("-o", "out", type=OUT, required=True, help="The file t
 @click.option(
     "--dir", "folder", type=FOLDER, default=Path(), show_default=True, help="The folder of hub or node."
 )
+@index_option
 @reason_option
 @json_option
-def evidence(reference: str, out: Path, folder: Path, reason: str, as_json: bool) -> int:
+def evidence(
+    reference: str, out: Path, folder: Path, index_file: Path | None, reason: str, as_json: bool
+) -> int:
     """Write what happened to a notice into one file that proves it to anybody, by REFERENCE or id.
 
     In it: the notice, what was decided, delivered and receipted, the directory and the agreements as they
@@ -75,7 +81,7 @@ def evidence(reference: str, out: Path, folder: Path, reason: str, as_json: bool
         with open_folder(folder, to_read=True) as node:
             case, _ = case_at_node(node, reference)
     else:
-        case = _at_hub(folder, reference)
+        case = _at_hub(folder, reference, index_file)
     data = _bundled(case)
     if not (folder / MEMBER_FILE).exists():
         text = f"evidence: {reason}" if reason else "evidence"
@@ -85,11 +91,11 @@ def evidence(reference: str, out: Path, folder: Path, reason: str, as_json: bool
     return Exit.HELD
 
 
-def _at_hub(folder: Path, reference: str) -> Case:
+def _at_hub(folder: Path, reference: str, index_file: Path | None) -> Case:
     config = load_hub_config(folder)
     with progress("records") as tell:
         try:
-            case = asyncio.run(_gathered(config, reference, tell))
+            case = asyncio.run(_gathered(config, reference, index_file, tell))
         except NotDecided as error:
             raise from_error(
                 error,
@@ -103,10 +109,22 @@ def _at_hub(folder: Path, reference: str) -> Case:
     return case
 
 
-async def _gathered(config: HubConfig, reference: str, tell: Tell) -> Case:
+async def _gathered(config: HubConfig, reference: str, index_file: Path | None, tell: Tell) -> Case:
     directory = newest_directory(config)
+    needed = partial(directory_files, config)
+    path = index_file or config.path(Path(INDEX_FILE))
     async with stored_log(config) as log:
-        return await gather(log, directory, partial(directory_files, config), reference, tell)
+        index = AuditIndex(path, LogKey.parse(directory.log_key), load_catalogue())
+        try:
+            await index.refresh(log, tell)
+            try:
+                return await gather(log, index, directory, needed, reference)
+            except Doubted:
+                index.begin_anew()
+                await index.refresh(log, tell)
+                return await gather(log, index, directory, needed, reference)
+        finally:
+            index.close()
 
 
 @click.command(
