@@ -289,7 +289,7 @@ def _delivery(node: NodeFolder, named: str) -> bytes:
     if re.fullmatch(r"(?:[0-9a-f]{2}){4,32}", named):
         found = node.incoming.delivery(bytes.fromhex(named))
         row = None if found is None else (found.id,)
-    else:
+    elif named.isascii():
         reference = f"halong:{named.removeprefix('halong:')}"
         row = node.store.row("SELECT id FROM deliveries WHERE reference = ? ORDER BY place DESC", reference)
     if row is None:

@@ -169,6 +169,8 @@ async def test_a_replay_offers_again_what_came_since_or_one_delivery_after_what_
     assert at("replay desk --since 2020-01-01 --delivery aabbccdd").code == Exit.USAGE
     assert at("replay desk --since yesterday").code == Exit.USAGE
     assert at("replay desk --delivery vn/asia-pacific/main/9 --yes").code == Exit.FAILED
+    # What a shell hands over for bytes that are no text.
+    assert at("replay desk --yes --delivery", "\udcff").code == Exit.FAILED
 
 
 async def test_a_replay_that_is_asked_for_twice_goes_out_once_and_what_waits_is_not_doubled(
