@@ -29,6 +29,7 @@ from broker.log.topics import (
     AUDIT_LEAVES,
     DECISIONS,
     ERASURES,
+    HEADS,
     READS,
     RECEIPTS,
     REFUSALS,
@@ -104,7 +105,7 @@ class AuditIndex:
     async def _refresh(self, log: Log, progress: Progress) -> None:
         await self._check_fits(log)
         # What refers is bounded first, and read last.
-        last = await log.ends([READS, RECEIPTS, REFUSALS, ERASURES, AUDIT_CHECKPOINTS])
+        last = await log.ends([READS, RECEIPTS, REFUSALS, ERASURES, HEADS, AUDIT_CHECKPOINTS])
         middle = await log.ends([DECISIONS, AUDIT_LEAVES])
         ends = {**last, **middle}
         waiting = {**ends, **await log.ends([INBOXES, NOTICES])}
@@ -115,7 +116,7 @@ class AuditIndex:
             for found in (notices, inboxes):
                 for partition, end in sorted(found.items()):
                     await self._follow(log, partition, end, counted)
-        for topic in (DECISIONS, READS, RECEIPTS, REFUSALS, ERASURES, AUDIT_LEAVES, AUDIT_CHECKPOINTS):
+        for topic in (DECISIONS, READS, RECEIPTS, REFUSALS, ERASURES, HEADS, AUDIT_LEAVES, AUDIT_CHECKPOINTS):
             for partition in sorted(each for each in ends if each.topic == topic):
                 await self._follow(log, partition, ends[partition], counted)
         if self._taking.erased:
@@ -184,6 +185,7 @@ class AuditIndex:
             RECEIPTS: taking.receipt,
             REFUSALS: taking.refusal,
             ERASURES: taking.erasure,
+            HEADS: taking.head,
             AUDIT_CHECKPOINTS: lambda value: self.leaves.take_checkpoint(unframe(Checkpoint, value)),
         }
         if topic == AUDIT_LEAVES:

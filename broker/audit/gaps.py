@@ -1,4 +1,4 @@
-"""What does not follow on: equivocations, numbers that are missing, decisions without deliveries.
+"""What does not follow on: equivocations, missing numbers, decisions without deliveries, heads denied.
 
 Decides what is *wrong* and what an auditor merely wants to know: a number that an originator skipped is no
 fault.  This is the quick look; that every record has its leaf is proved by `halong audit count`.
@@ -11,12 +11,16 @@ from typing import Literal
 
 from broker.audit.building import AuditIndex
 from broker.core.errors import Equivocation
-from broker.core.model import Region
+from broker.core.model import Delivery, Region
+from broker.core.records import LEAF_TYPES
 
-Kind = Literal["equivocation", "lane", "stream", "undelivered", "undecided", "unreadable", "skipped"]
+Kind = Literal["equivocation", "lane", "stream", "undelivered", "undecided", "unreadable", "skipped", "head"]
 MOST = 100
+DELIVERY_LEAF = bytes((LEAF_TYPES[Delivery],))
 PATIENCE_MS = 60_000
 """So long a statement may wait for its decision before it is worth a word."""
+HEAD_WITHIN_MS = 3 * 3_600_000
+"""So long a member may have deliveries of which no head tells; one is written every hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ def gaps(index: AuditIndex, now: int) -> tuple[Gap, ...]:
         *_equivocations(index),
         *_lanes(index),
         *_undelivered(index),
+        *_heads(index),
         *_unreadable(index),
         *_undecided(index, now),
         *_streams(index),
@@ -92,6 +97,59 @@ def _undelivered(index: AuditIndex) -> list[Gap]:
         Gap("undelivered", _number(*number), f"decided for {decided}, delivered to {delivered}")
         for *number, decided, delivered in rows
     ]
+
+
+def _heads(index: AuditIndex) -> list[Gap]:
+    """Hold the last head of each member against the leaves of its deliveries; by the log's own time."""
+    base = index.base
+    signed = base.row("SELECT max(signed_at) FROM checkpoint")
+    last = {
+        member: (size, deliveries, at)
+        for member, size, deliveries, at in base.rows(
+            "SELECT member, max(size), deliveries, at FROM head GROUP BY member"
+        )
+    }
+    found = []
+    for member, delivered in base.rows("SELECT member, delivered FROM member ORDER BY member"):
+        size, said, at = last.get(member, (0, 0, None))
+        if at is not None and said != (there := delivered - _since(index, member, size)):
+            told = f"at {size} leaves the hub said {said} deliveries, and there are {there}"
+            found.append(Gap("head", member, told))
+        if at is None:
+            (at,) = base.rows("SELECT min(decided_at) FROM delivery WHERE member = ?", member)[0]
+        if at is not None and signed is not None and (signed[0] or 0) - at > HEAD_WITHIN_MS:
+            found.append(Gap("head", member, "the hub has not said for three hours what it delivered"))
+    return found[:MOST]
+
+
+def _since(index: AuditIndex, member: str, size: int) -> int:
+    """Return how many deliveries to a member the first `size` leaves do not have."""
+    # Behind them; what is left of an erased one has a second leaf, and its first may be before.
+    (behind,) = index.base.rows(
+        "SELECT count(DISTINCT l.entry) FROM leaf l JOIN delivery d ON d.id = substr(l.entry, 2)"
+        " WHERE l.n >= ? AND substr(l.entry, 1, 1) = ? AND d.member = ?"
+        " AND NOT EXISTS (SELECT 1 FROM leaf b WHERE b.entry = l.entry AND b.n < ?)",
+        size, DELIVERY_LEAF, member, size,
+    )[0]  # fmt: skip
+    return int(behind) + _without_leaf(index, member)
+
+
+def _without_leaf(index: AuditIndex, member: str) -> int:
+    """Return how many of the last deliveries to a member wait for their leaf."""
+    count, before = 0, 1 << 62
+    while True:
+        rows = index.base.rows(
+            "SELECT n, (SELECT 1 FROM leaf WHERE entry = CAST(? || d.id AS BLOB)) FROM delivery d"
+            " WHERE member = ? AND n < ? ORDER BY n DESC LIMIT 64",
+            DELIVERY_LEAF, member, before,
+        )  # fmt: skip
+        for _, has_leaf in rows:
+            if has_leaf:
+                return count
+            count += 1
+        if not rows:
+            return count
+        before = rows[-1][0]
 
 
 def _unreadable(index: AuditIndex) -> list[Gap]:

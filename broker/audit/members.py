@@ -33,7 +33,8 @@ class Standing:
     """How a member stands.
 
     `untaken` waits in its inbox, `unanswered` for its receipt, each with the time of the oldest; `takes` is
-    the median of the time from decision to receipt over its last receipts.
+    the median of the time from decision to receipt over its last receipts.  `head` is how many deliveries
+    the hub said last that there were, and `head_at` when.
     """
 
     member: str
@@ -49,6 +50,8 @@ class Standing:
     last_published_at: int | None
     last_taken_at: int | None
     last_receipt_at: int | None
+    head: int | None
+    head_at: int | None
 
     @property
     def untaken(self) -> int:
@@ -83,9 +86,10 @@ def _standing(index: AuditIndex, row: tuple[Any, ...], now: int, limits: Patienc
     )
     takes = median(max(0, span) for (span,) in spans) if spans else None
     times = [at or None for at in last]
+    head = base.row("SELECT deliveries, at FROM head WHERE member = ? ORDER BY size DESC LIMIT 1", member)
     return Standing(
         member, _state(untaken, unanswered, takes, now, limits), published, delivered, taken, acknowledged,
-        rejected, untaken, unanswered, takes, *times,
+        rejected, untaken, unanswered, takes, *times, *(head or (None, None)),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 APPLICATION_ID: Final = 0x48414958
 
 TABLES: Final = (
@@ -74,6 +74,7 @@ TABLES: Final = (
         "CREATE INDEX delivery_waiting ON delivery (member, decided_at)"
         " WHERE acknowledged_at IS NULL AND rejected_at IS NULL"
     ),
+    "CREATE INDEX delivery_member ON delivery (member)",
     "CREATE INDEX delivery_untaken ON delivery (member, decided_at) WHERE taken_at IS NULL",
     (
         "CREATE INDEX delivery_acknowledged ON delivery (member, acknowledged_at, decided_at)"
@@ -124,6 +125,12 @@ TABLES: Final = (
         " at INTEGER NOT NULL) WITHOUT ROWID"
     ),
     "CREATE INDEX erasure_statement ON erasure (statement)",
+    # What the hub said of each inbox: how many deliveries there were at which size of the tree.
+    (
+        "CREATE TABLE head (id BLOB PRIMARY KEY, member TEXT NOT NULL, size INTEGER NOT NULL,"
+        " deliveries INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID"
+    ),
+    "CREATE INDEX head_member ON head (member, size)",
     # Feedback that was given by who got the statement.
     (
         "CREATE TABLE answer (about BLOB NOT NULL, by TEXT NOT NULL, decided_at INTEGER NOT NULL,"

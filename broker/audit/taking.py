@@ -23,6 +23,7 @@ from broker.core.model import (
     Envelope,
     Erasure,
     Event,
+    Head,
     Header,
     Read,
     Readable,
@@ -339,3 +340,15 @@ class Taking:
         )  # fmt: skip
         if self._base.forget(erasure.statement):
             self.erased = True
+
+    def head(self, value: bytes) -> None:
+        """Take a head.
+
+        Raises:
+            NotCanonical: It cannot be read.
+        """
+        head = unframe(Head, value)
+        self._base.run(
+            "INSERT OR IGNORE INTO head VALUES (?, ?, ?, ?, ?)",
+            leaf_entry_of(value)[1:], head.member, head.size, head.deliveries, head.at,
+        )  # fmt: skip

@@ -81,6 +81,7 @@ def members_command(
             f"{each.rejected:,}",
             span(each.takes),
             when(each.last_taken_at),
+            "-" if each.head is None else f"{each.head:,} at {when(each.head_at)}",
         )
         for each in found
     ]
@@ -94,6 +95,7 @@ def members_command(
         "rejected",
         "takes",
         "last came",
+        "last head",
     )
     for line in table([heads, *rows]):
         say(line)
@@ -101,7 +103,8 @@ def members_command(
 
 
 def _standing_object(each: Standing) -> dict[str, object]:
-    times_of = ("untaken_since", "unanswered_since", "last_published_at", "last_taken_at", "last_receipt_at")
+    last = ("last_published_at", "last_taken_at", "last_receipt_at", "head_at")
+    times_of = ("untaken_since", "unanswered_since", *last)
     found = {**asdict(each), "untaken": each.untaken}
     found["takes_ms"] = found.pop("takes")
     return found | {name: time_or_none(found[name]) for name in times_of}
