@@ -96,10 +96,14 @@ class Cosignatures:
         Witnesses outside count for none: they must not make one look newest that members have not seen.
         """
         for asked in reversed(self._asked.values()):
-            givers = set(self._given.get(asked.text, {}).values())
-            if sum(not each.startswith(OUTSIDE) for each in givers) >= least:
+            if self._members(asked) >= least:
                 return self.shown(asked.checkpoint.note)
         return None
+
+    def _members(self, asked: Asked) -> int:
+        """Return how many members are known to have cosigned a checkpoint."""
+        givers = set(self._given.get(asked.text, {}).values())
+        return sum(not each.startswith(OUTSIDE) for each in givers)
 
     def is_given(self, key: CosignatureKey, asked: Asked) -> bool:
         """Say whether a witness's cosignature of a checkpoint is known here."""
@@ -180,6 +184,7 @@ class Cosignatures:
                 tail.next = max(tail.next, end - LOOK_BACK)
                 async for found in tail.more(end):
                     self._read(found)
+            self._tell()
             await self._log.wait(ends, LOOK_AGAIN_SECONDS)
 
     def _read(self, found: Sequence[Stored]) -> None:
@@ -202,6 +207,14 @@ class Cosignatures:
         given.update(dict.fromkeys(lines, giver))
         while len(self._given) > KEPT:
             self._given.popitem(last=False)
+
+    def _tell(self) -> None:
+        """Tell by how far most members with a witness follow."""
+        could = sum(1 for member in self._directory.value.members if self._keys(member))
+        for asked in reversed(self._asked.values()):
+            if could and self._members(asked) > could // 2:
+                self._metrics.cosigned_at.set(asked.checkpoint.signed_at / 1000)
+                return
 
     def _published(self, checkpoint: Checkpoint) -> None:
         self._end_interval(checkpoint.signed_at)

@@ -85,6 +85,10 @@ class Metrics:
         self.checkpoint_at = self._gauge(
             "halong_checkpoint_timestamp_seconds", "When the latest published checkpoint was signed"
         )
+        self.cosigned_at = self._gauge(
+            "halong_cosigned_timestamp_seconds",
+            "When the newest checkpoint was signed that most members with a witness cosigned; 0 before one",
+        )
         self.uncovered = self._gauge(
             "halong_uncovered_decisions", "Decisions that no published checkpoint covers yet"
         )

@@ -45,6 +45,8 @@ def _rate(metric: str, by: str) -> str:
     return f"sum by ({by}) (rate({metric}{{{{}}}}[$__rate_interval]))"
 
 
+_NEWEST = "max(halong_checkpoint_timestamp_seconds{{}})"
+
 HUB = (
     Panel("Up", [("{{instance}}", "up{{}}")], kind="stat", width=4, bad_from=None),
     Panel(
@@ -123,6 +125,28 @@ HUB = (
         "bytes",
         6,
     ),
+    Panel("Signed leaves without tiles", [("{{instance}}", "halong_tiles_behind{{}}")]),
+    Panel(
+        "Newest checkpoint ahead of the one that most members cosigned",
+        [
+            (
+                "",
+                f"{_NEWEST} - (max(halong_cosigned_timestamp_seconds{{{{}}}}) > 0)",
+            )
+        ],
+        "s",
+        8,
+        "timeseries",
+        120,
+        300,
+    ),
+    Panel(
+        "Cosignatures a minute, witnesses outside that deny",
+        [
+            ("cosignatures", "60 * sum(rate(halong_cosignatures_total{{}}[$__rate_interval]))"),
+            ("{{witness}} denies", "halong_outside_denies{{}}"),
+        ],
+    ),
     Panel(
         "Days left",
         [
@@ -192,6 +216,24 @@ NODE = (
         6,
     ),
     Panel("Checkpoint seen", [("{{instance}}", "halong_node_checkpoint_seconds_ago{{}}")], "s", 6),
+    Panel(
+        "Witnesses",
+        [
+            ("since a quorum cosigned {{instance}}", "halong_node_cosigned_seconds_ago{{}}"),
+            ("a delivery is uncovered {{instance}}", "halong_node_uncovered_seconds{{}}"),
+        ],
+        "s",
+        12,
+    ),
+    Panel(
+        "Leaves: seen, and cosigned by a quorum",
+        [
+            ("seen {{instance}}", "halong_node_tree_size{{}}"),
+            ("cosigned {{instance}}", "halong_node_cosigned_size{{}}"),
+        ],
+        "short",
+        12,
+    ),
     Panel(
         "Room",
         [

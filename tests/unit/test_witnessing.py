@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from adapters.witness.judging import Denied, Submission
 from adapters.witness.rhythm import OVERDUE_MS
-from broker.core.cosignature import Cosigner
+from broker.core.cosignature import CosignatureKey, Cosigner
 from broker.core.directory import MemberKey, Use
 from broker.core.errors import BadProof, Refused, Stale, TooLarge, Unavailable, UnknownKey
 from broker.core.keys import Algorithm, PrivateKey
@@ -22,7 +23,7 @@ from broker.services.cosignatures import KEPT
 from tests.crash import Crash, CrashPoints
 from tests.nodes import LocalHub, OtherHub
 from tests.witnesses import asked, cosigned, grow, witness_node, witnesses
-from tests.world import NETWORK, World
+from tests.world import NETWORK, SECONDS, World
 
 
 async def test_what_most_members_have_cosigned_covers_what_was_delivered(tmp_path: Path) -> None:
@@ -43,6 +44,38 @@ async def test_what_most_members_have_cosigned_covers_what_was_delivered(tmp_pat
             *(witness_name(NETWORK, member) for member in nodes),
         }
         assert world.cosignatures.shown(world.ledger.published.note) == world.cosignatures.asked()  # type: ignore[union-attr]
+
+
+def metric(world: World, name: str) -> float:
+    lines = world.metrics.render().decode().splitlines()
+    (found,) = [line for line in lines if line.startswith(name + " ")]
+    return float(found.rpartition(" ")[2])
+
+
+async def test_the_hub_tells_how_far_most_members_follow_and_witnesses_outside_are_none(
+    tmp_path: Path,
+) -> None:
+    async with World(tmp_path, "vn", "jp", "nl") as world:
+        nodes = witnesses(world, tmp_path)
+        await grow(world, nodes)
+        await asked(world)
+        newest = world.cosignatures.asked_now()
+        assert newest is not None
+
+        async def told(at: int) -> bool:
+            # Whoever follows reads it in a moment.
+            await world.settle()
+            async with asyncio.timeout(SECONDS):
+                while at / 1000 != metric(world, "halong_cosigned_timestamp_seconds"):
+                    await world.log.wait(await world.log.ends(["*"]), 0.005)
+            return True
+
+        outside = CosignatureKey("outside.example", PrivateKey.generate(Algorithm.ED25519).public)
+        await world.cosignatures.keep(outside, newest, Line("outside.example", b"abcd", bytes(72)))
+        await nodes["vn"].rhythm.step()
+        assert await told(0), "one member of three, and one who is none"
+        await nodes["jp"].rhythm.step()
+        assert await told(newest.checkpoint.signed_at)
 
 
 async def test_all_are_asked_to_cosign_the_same_tree_however_busy_the_log_is(tmp_path: Path) -> None:
