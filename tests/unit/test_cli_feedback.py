@@ -133,4 +133,4 @@ def test_a_transport_key_that_was_revoked_does_not_come_back_with_an_old_request
     said = network("hub take carrier/join-request.json --dir hub --yes")
 
     assert said.code == Exit.USAGE
-    assert "does not list the transport key" in said.err
+    assert "had ended, and would count again" in said.err
