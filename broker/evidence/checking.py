@@ -227,7 +227,7 @@ class Checking:
         notice, heard = self.found.notice, self.found.heard
         assert notice is not None
         assert heard is not None
-        member = heard.members.get(notice.header.originator)
+        member = heard.known.get(notice.header.originator)
         key = next((each for each in member.keys if each.id == notice.key.id), None) if member else None
         since = None if key is None else compromised_since(key)
         if since is not None and self._decided_at(notice.header.issued_at) >= since:
