@@ -41,7 +41,14 @@ from broker.core.records import (
 )
 from broker.log import LogUnavailable, Partition, Record
 from broker.log.batch import PendingBatch
-from broker.log.topics import DECISIONS, PARTITIONS_PER_REGION, REFUSALS, inbox_topic, notices_topic
+from broker.log.topics import (
+    DECISIONS,
+    DISPATCH_STATE,
+    PARTITIONS_PER_REGION,
+    REFUSALS,
+    inbox_topic,
+    notices_topic,
+)
 from broker.services import dispatcher
 from broker.services.dispatcher import Dispatcher
 from tests.crash import CrashingLog, CrashPoints
@@ -293,6 +300,19 @@ async def test_what_it_cannot_read_stops_it_and_is_not_passed_over(tmp_path: Pat
                 await asyncio.wait_for(dispatcher.run(), 5)
 
         assert await decisions(world) == []
+
+
+@pytest.mark.parametrize("key", [b"number/vn", b"statement/none", b""], ids=["kind", "statement", "empty"])
+async def test_a_memory_that_it_cannot_read_stops_it(tmp_path: Path, key: bytes) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        dispatcher = type(world.dispatcher)(world.log, world.directory, world.clock, world.metrics)
+        world.agree("vn", "jp")
+        world.stop_services()
+        await world.log.append([Record(Partition(DISPATCH_STATE), key, b"\x01")])
+        await world.publish("vn", sighting())
+
+        with pytest.raises(NotCanonical):
+            await asyncio.wait_for(dispatcher.run(), 5)
 
 
 async def test_keys_of_records_are_their_ids(tmp_path: Path) -> None:
