@@ -285,7 +285,7 @@ def _said(node: Copy, files: Mapping[str, bytes], genuine: Newest) -> str:
         node.take(files)
     except UnfitDirectory as error:
         held = node.held()
-        return error.code if held is not None and held.digest == genuine.digest else TAKEN
+        return error.code if held is not None and held.stamp == genuine.stamp else TAKEN
     return TAKEN
 
 

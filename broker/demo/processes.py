@@ -27,6 +27,7 @@ READY_SECONDS = 120.0
 END_SECONDS = 10.0
 COMMAND_SECONDS = 300.0
 LOOK_SECONDS = 0.05
+LAST_LINES = 4
 READY = "ready"
 
 
@@ -97,10 +98,15 @@ class Service:
         output = self.folder / "output.txt"
         while not output.read_text(encoding="utf-8").startswith(READY):
             if self.pid is None:
-                raise NotReady(f"{self.name} ended before it was ready", field=self.name)
+                raise NotReady(f"{self.name} ended before it was ready{self._said()}", field=self.name)
             if time.monotonic() > until:
                 raise NotReady(f"{self.name} was not ready after {READY_SECONDS:.0f} s", field=self.name)
             time.sleep(LOOK_SECONDS)
+
+    def _said(self) -> str:
+        """Return the last that the process said of itself, which is why it ended."""
+        said = (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()[-LAST_LINES:]
+        return "".join(f"\n  {line}" for line in said)
 
     def kill(self) -> None:
         """End the process at once, as a power cut would."""

@@ -109,7 +109,7 @@ def load_newest(
     # 2. The hub signed it, with its key under the root of that version.
     stamp = metadata_of(TIMESTAMP, data)
     check_signed(TIMESTAMP, stamp, version.terms.signed, version.terms.roles[TIMESTAMP].keys)
-    return Newest(version, shape.version, sha256(data).hexdigest(), expiry_of(stamp.signed))
+    return Newest(version, shape.version, data, expiry_of(stamp.signed))
 
 
 def load_version(

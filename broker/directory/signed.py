@@ -70,7 +70,7 @@ class SignedDirectory:
             # 3. It is still vouched for.
             if self._clock.now() >= newest.expires_at:
                 raise DirectoryExpired("the directory is no longer vouched for", field="timestamp")
-            if before is None or newest.digest != before.digest:
+            if before is None or newest.stamp != before.stamp:
                 self._files = self._files_of(newest)
             self._newest = newest
             return newest.version.directory
@@ -116,8 +116,9 @@ class SignedDirectory:
         return load_version(self._layout, number, self._root, reader=self._reader, memory=self._memory)
 
     def _files_of(self, newest: Newest) -> Mapping[str, bytes]:
-        files: dict[str, bytes] = {}
-        for name, digest in {**newest.version.digests, TIMESTAMP_NAME: newest.digest}.items():
+        # The timestamp as it was verified: in the folder the next one may have taken its place.
+        files: dict[str, bytes] = {TIMESTAMP_NAME: newest.stamp}
+        for name, digest in newest.version.digests.items():
             data = self._files.get(name)
             # What was read before under the same name is not read again.
             if data is None or sha256(data).hexdigest() != digest:

@@ -123,13 +123,13 @@ class Newest:
     Attributes:
         version: The version.
         number: That of the timestamp.
-        digest: SHA-256 of the timestamp, in hexadecimal.
+        stamp: The timestamp itself; the next one takes its place in the folder.
         vouched_until: When the timestamp expires, UTC ms.
     """
 
     version: Version
     number: int
-    digest: str
+    stamp: bytes = field(repr=False)
     vouched_until: int
 
     @property

@@ -33,9 +33,8 @@ from broker.directory.roles import (
     metadata_name,
     role_of_member,
 )
-from broker.directory.shapes import file_of
 from broker.directory.signed import SignedDirectory
-from broker.directory.versions import Version
+from broker.directory.versions import Newest, Version
 from broker.services.current import CurrentDirectory
 from broker.services.rate import Rate
 from broker.telemetry import logger_of
@@ -47,7 +46,6 @@ LOOK_SECONDS = 300.0
 CALL_SECONDS = 30.0
 CHANGES_AT_ONCE = 30
 CHANGES_A_SECOND = 1 / 60
-TRIES = 5
 
 log_line = logger_of("registry")
 
@@ -107,15 +105,10 @@ class Registry:
         return await self._aside.call(self._past_for, member, version, known)
 
     def _newest_for(self, member: str, known: bytes) -> DirectoryFiles:
-        for _ in range(TRIES):
-            stamp = self._files.get(TIMESTAMP_NAME, b"")
-            version, number = self._look()
-            # Between the two another process of the hub may have made the next.
-            if file_of(TIMESTAMP, stamp).signed.version == number:
-                return self._answer(version, member, known, {TIMESTAMP_NAME: stamp})
-        raise Unavailable("the directory changes too fast", field="directory")
+        newest = self._look()
+        return self._answer(newest.version, member, known, {TIMESTAMP_NAME: newest.stamp})
 
-    def _look(self) -> tuple[Version, int]:
+    def _look(self) -> Newest:
         try:
             self._source.load()
         except DirectoryExpired:
@@ -124,7 +117,7 @@ class Registry:
                 raise
         newest = self._source.newest
         assert newest is not None
-        return newest.version, newest.number
+        return newest
 
     def _past_for(self, member: str, version: bytes, known: bytes) -> DirectoryFiles | None:
         found = self._source.version(version)

@@ -151,6 +151,35 @@ def test_each_timestamp_is_given_although_the_version_is_the_same(network: Signe
     assert {name for name, data in source.files().items() if first[name] != data} == {TIMESTAMP_NAME}
 
 
+@pytest.mark.parametrize("afresh", [False, True])
+def test_another_process_that_vouches_anew_between_two_reads_disturbs_no_reader(
+    network: SignedNetwork, monkeypatch: pytest.MonkeyPatch, afresh: bool
+) -> None:
+    read = Layout.__getitem__
+    left = disturbed = 0
+
+    def read_then_renew(self: Layout, name: str) -> bytes:
+        nonlocal left, disturbed
+        data = read(self, name)
+        left -= 1
+        if left == 0:
+            disturbed += 1
+            network.repository.renew(network.online, network.now, afresh=afresh)
+        return data
+
+    monkeypatch.setattr(Layout, "__getitem__", read_then_renew)
+    moment = 0
+    while disturbed == moment:
+        moment += 1
+        left = moment
+        source = network.source()
+        value = source.load()
+        files = source.files()
+        snapshot = file_of(TIMESTAMP, files[TIMESTAMP_NAME]).signed.meta.snapshot
+        assert sha256(files[metadata_name(SNAPSHOT, snapshot.version)]).digest() == value.version
+    assert moment > len(files)
+
+
 def test_a_member_that_is_no_party_reads_without_the_text(network: SignedNetwork) -> None:
     network.join("nl")
     (network.path / f"files/{sha256(TEXT).hexdigest()}").unlink()
