@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import IO
 
 from broker.core.errors import BadConfiguration
@@ -38,13 +39,21 @@ def write_key(path: Path, pem: bytes) -> None:
 def write_whole(path: Path, data: bytes | str, mode: int = 0o644) -> None:
     """Write a file so that nobody ever sees half of it; one that is there is replaced."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half = _half(path)
     file = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(file, "wb") as out:
         out.write(data.encode() if isinstance(data, str) else data)
         out.flush()
         os.fsync(out.fileno())
     half.replace(path)
+
+
+def _half(path: Path) -> Path:
+    """Return where a file is written before it gets its name, for this writer alone.
+
+    Its process's id would not do: of containers that share a folder each may be number 1.
+    """
+    return path.with_name(f".{path.name}.{token_hex(8)}")
 
 
 @contextmanager
@@ -56,7 +65,7 @@ def written(path: Path) -> Iterator[IO[bytes]]:
     """
     if path.exists() and not path.is_file():
         raise BadConfiguration("there is something that is no plain file", field=str(path))
-    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half = _half(path)
     file = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(file, "wb") as out:
