@@ -149,6 +149,12 @@ def test_a_member_is_filed_under_its_own_name() -> None:
         Directory(bytes(32), "halong-test", "", {"jp": member("vn")}, ())
 
 
+def test_nobody_is_a_member_and_one_that_left() -> None:
+    with pytest.raises(BadConfiguration) as caught:
+        replace(directory(member("vn", key("a"))), former={"vn": member("vn", key("b"))})
+    assert caught.value.field == "former"
+
+
 def test_a_directory_does_not_change_under_its_readers() -> None:
     members = {"vn": member("vn", key("a"))}
     value = Directory(bytes(32), "halong-test", "", members, ())
