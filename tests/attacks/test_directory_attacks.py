@@ -299,7 +299,7 @@ def one_of_two_snapshots(attacker: Attacker) -> None:
     attacker.publish()
     stamp = attacker.path(TIMESTAMP_NAME).read_bytes()
     attacker.number -= 1
-    del attacker.lines["member-left"]
+    attacker.network.clock.time += HOUR
     attacker.publish()
     attacker.path(TIMESTAMP_NAME).write_bytes(stamp)
 

@@ -76,6 +76,16 @@ def test_a_verifier_key_in_any_other_form_is_refused(vkey: str) -> None:
         LogKey.parse(vkey)
 
 
+@pytest.mark.parametrize(
+    "raw", [KEY.public.raw[:-1], KEY.public.raw + b"\0", b""], ids=["shorter", "longer", "empty"]
+)
+def test_a_key_of_another_length_is_refused_under_its_own_id_too(raw: bytes) -> None:
+    typed = ED25519_TYPE + raw
+    id_ = sha256(NAME.encode() + b"\n" + typed).digest()[:4]
+    with pytest.raises(BadConfiguration):
+        LogKey.parse(f"{NAME}+{id_.hex()}+{b64encode(typed).decode()}")
+
+
 def test_a_weak_key_is_pinned_by_nobody() -> None:
     """A point of small order, written as a log would write it: anybody could sign for it."""
     weak = PublicKey(Algorithm.ED25519, bytes([1]).ljust(32, b"\0"))
