@@ -323,6 +323,12 @@ class DirectoryEquivocation(UnfitDirectory):
     code = "directory-equivocation"
 
 
+class BadSuccession(UnfitDirectory):
+    """A log without the end of the one before it, or an end that denies what was seen of it."""
+
+    code = "bad-succession"
+
+
 class DirectoryExpired(UnfitDirectory):
     """The version is no longer vouched for: it may be one that somebody froze."""
 
@@ -371,7 +377,7 @@ class StoreDamaged(BadConfiguration):
     code = "store-damaged"
 
 
-# --- sticks ---------------------------------------------------------------------------------------
+# --- files that are carried: sticks and evidence --------------------------------------------------
 
 
 class BadStick(Refused):
@@ -384,9 +390,6 @@ class StickMissing(Refused):
     """Another stick must be taken in before this one; nothing was taken from it."""
 
     code = "stick-missing"
-
-
-# --- evidence -------------------------------------------------------------------------------------
 
 
 class BadEvidence(Refused):

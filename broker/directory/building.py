@@ -30,6 +30,7 @@ from broker.core.agreements import parse_agreement
 from broker.core.directory import Member, Use
 from broker.core.errors import BadConfiguration
 from broker.core.keys import PublicKey
+from broker.core.succession import EndedLog
 from broker.directory.change import Change
 from broker.directory.member_file import member_text
 from broker.directory.roles import (
@@ -56,7 +57,8 @@ from broker.directory.versions import Delegation, Line, Version
 class NetworkTerms:
     """What a root says: what the network is, whose keys each role has, and who holds each key.
 
-    `holders` gives each key a name that people know it by.
+    `ended` has the logs before that of `log_key`, with their ends; `holders` gives each key a name that
+    people know it by.
     """
 
     network: str
@@ -65,6 +67,7 @@ class NetworkTerms:
     targets: Delegation
     online: Delegation
     holders: Mapping[PublicKey, str] = field(default_factory=dict)
+    ended: tuple[EndedLog, ...] = ()
 
     @classmethod
     def of(cls, version: Version) -> NetworkTerms:
@@ -73,13 +76,24 @@ class NetworkTerms:
         keys = {key.id.hex(): key for each in terms.roles.values() for key in each.keys}
         holders = {keys[id_]: name for id_, name in terms.holders.items() if id_ in keys}
         roles = terms.roles
-        return cls(terms.network, terms.log_key, roles[ROOT], roles[TARGETS], roles[SNAPSHOT], holders)
+        return cls(
+            terms.network,
+            terms.log_key,
+            roles[ROOT],
+            roles[TARGETS],
+            roles[SNAPSHOT],
+            holders,
+            terms.succession.ended,
+        )
 
 
 def root_change(terms: NetworkTerms, number: int, at: int) -> Change:
     """Return the root of this number: 1 for the first, or the one after that in force."""
     roles = {ROOT: terms.root, TARGETS: terms.targets, **dict.fromkeys(ONLINE, terms.online)}
     keys = {key for each in roles.values() for key in each.keys}
+    ended = [
+        {"log_key": each.log.vkey, "ends": [note.decode() for note in each.ends]} for each in terms.ended
+    ]
     root = Root(
         version=number,
         spec_version=SPEC_VERSION,
@@ -90,6 +104,7 @@ def root_change(terms: NetworkTerms, number: int, at: int) -> Change:
         unrecognized_fields={
             "network": terms.network,
             "log_key": terms.log_key,
+            **({"ended": ended} if ended else {}),
             "holders": {key.id.hex(): name for key, name in terms.holders.items() if key in keys},
         },
     )

@@ -271,7 +271,8 @@ def _agreement(files: Mapping[str, bytes], digest: str, length: int, path: str) 
 
 
 def _check_apart(terms: Terms, listings: Mapping[str, Listing]) -> None:
-    own = {key for each in terms.roles.values() for key in each.keys} | {terms.log_public}
+    logs = {log.public for log in terms.succession.logs}
+    own = {key for each in terms.roles.values() for key in each.keys} | logs
     ids = {key.id for key in own} | {spki_digest(key) for key in own}
     for id_, listing in listings.items():
         keys, transport = listing.member.keys, listing.member.transport_keys

@@ -26,9 +26,11 @@ from broker.directory.roles import (
     file_name,
     member_of_role,
 )
+from broker.directory.roots import succession_of
+from broker.directory.shapes import RootShape
 from broker.directory.signers import Need
 from broker.directory.verifying import delegation_of
-from broker.directory.versions import Version
+from broker.directory.versions import Terms, Version
 
 ROLES = {
     ROOT: "root keys",
@@ -101,6 +103,7 @@ def _root(change: Change, before: Version | None) -> Iterator[str]:
         yield f"the network is {shape.network}"
     if terms is None or shape.log_key != terms.log_key:
         yield f"the log's key is {shape.log_key}"
+    yield from _logs_ended(shape, terms)
     delegations = {role: delegation_of(change.delegator, role) for role in ROLES}
     for role, words in ROLES.items():
         now = delegations[role]
@@ -120,6 +123,24 @@ def _root(change: Change, before: Version | None) -> Iterator[str]:
         name = shape.holders.get(id_, "nobody who is named")
         if terms is not None and name != terms.holders.get(id_, "nobody who is named"):
             yield f"key {id_[:16]} is now held by {name}"
+
+
+def _logs_ended(shape: RootShape, terms: Terms | None) -> Iterator[str]:
+    try:
+        succession = succession_of(shape)
+        if terms is not None:
+            succession.check_follows(terms.succession)
+    except BadConfiguration as error:
+        yield f"{error}, and nobody will take this"
+        return
+    known = {} if terms is None else {each.log: each for each in terms.succession.ended}
+    for each in succession.ended:
+        if each.heads != (known[each.log].heads if each.log in known else ()):
+            first, last = each.heads[0], each.heads[-1]
+            yield f"the log {each.log.name} ends with {last.size} leaves, root {last.root.hex()}"
+            yield f"of these the hub still has the first {first.size}, and lacks {len(each.missing)}"
+            shown = ", ".join(str(head.size) for head in each.heads)
+            yield f"its end is shown by checkpoints of {shown} leaves"
 
 
 def _targets(change: Change, before: Version | None) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """The roots of the signed directory: from the one that is trusted without asking to the one of a version.
 
-Decides that each root follows the one before, and that its keys are apart from each other.
+Decides that each root follows the one before, also in its log, and that its keys are apart from each other.
 
-Source: the TUF specification 1.0.31, sections 4.3 and 5.3; `network`, `log_key` and `holders` are ours.
+Source: the TUF specification 1.0.31, sections 4.3 and 5.3; `network`, `log_key`, `ended`,
+`holders` are ours.
 """
 
 from __future__ import annotations
@@ -12,10 +13,18 @@ from functools import partial
 from hashlib import sha256
 from typing import cast
 
+from msgspec import UnsetType
 from tuf.api.metadata import Root
 
-from broker.core.errors import BadConfiguration, DirectoryMalformed, DirectoryMixed, DirectoryRolledBack
+from broker.core.errors import (
+    BadConfiguration,
+    BadSuccession,
+    DirectoryMalformed,
+    DirectoryMixed,
+    DirectoryRolledBack,
+)
 from broker.core.note import LogKey
+from broker.core.succession import EndedLog, Succession
 from broker.directory.roles import ONLINE, ROOT, TARGETS, TOP, metadata_name
 from broker.directory.shapes import RootShape, file_of
 from broker.directory.verifying import check_signed, delegation_of, expiry_of, file_there, metadata_of
@@ -63,23 +72,44 @@ def _terms(data: bytes, before: Terms | None) -> Terms:
     # 3. As many as must have signed it: of its own keys, and of those of the root before.
     check_signed(ROOT, metadata, root, known)
     check_signed(ROOT, metadata, trusted, known)
-    # 4. The log's key is one.
-    try:
-        log = LogKey.parse(shape.log_key)
-    except BadConfiguration as error:
-        raise DirectoryMalformed(f"root: {error}", field=ROOT) from None
+    # 4. The log's key is one, and its log is that of the root before, or follows from the end of that.
+    succession = succession_of(shape)
+    if before is not None:
+        succession.check_follows(before.succession)
     return Terms(
         number=root.version,
         digest=sha256(data).hexdigest(),
         length=len(data),
         network=shape.network,
         log_key=shape.log_key,
-        log_public=log.public,
+        succession=succession,
         holders=shape.holders,
         roles=roles,
         expires_at=expiry_of(root),
         signed=root,
     )
+
+
+def succession_of(shape: RootShape) -> Succession:
+    """Return the log that a root names, and those before it with their ends.
+
+    Raises:
+        DirectoryMalformed: A log's key is none.
+        BadSuccession: The logs do not follow from each other.
+    """
+    try:
+        ended = () if isinstance(shape.ended, UnsetType) else shape.ended
+        return Succession(
+            LogKey.parse(shape.log_key),
+            tuple(
+                EndedLog(LogKey.parse(each.log_key), tuple(note.encode() for note in each.ends))
+                for each in ended
+            ),
+        )
+    except BadSuccession:
+        raise
+    except BadConfiguration as error:
+        raise DirectoryMalformed(f"root: {error}", field=ROOT) from None
 
 
 def _check_root_keys(root: Root, roles: Mapping[str, Delegation]) -> None:

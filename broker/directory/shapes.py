@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from broker.core.errors import DirectoryMalformed, NotCanonical
 from broker.core.wire import json_shape, read
@@ -26,6 +26,10 @@ MOST_ACCESSIONS = 2_048
 MOST_LISTED_BYTES = 4 * 1024 * 1024
 """So long are a member's entry and agreements together: every party of them carries them along."""
 
+MOST_ENDED = 16
+MOST_ENDS = 64
+"""So many checkpoints show the end of one log at most; each is of another size."""
+
 MOST_KEYS = 16
 MOST_SIGNATURES = 64
 
@@ -34,6 +38,7 @@ Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Number = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Moment = Annotated[str, Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
+Note = Annotated[str, Meta(min_length=1, max_length=16_384)]
 FileName = Annotated[str, Meta(max_length=50, pattern=r"\A[a-z0-9-]+\.json\Z")]
 KeyIds = Annotated[list[Digest], Meta(min_length=1, max_length=MOST_KEYS)]
 Threshold = Annotated[int, Meta(ge=1, le=MOST_KEYS)]
@@ -103,6 +108,13 @@ class _Signed(_Closed, frozen=True):
     expires: Moment
 
 
+class EndedShape(_Closed, frozen=True):
+    """A log that was given up: its key, and signed notes of the checkpoints that are its end."""
+
+    log_key: Name
+    ends: Annotated[list[Note], Meta(min_length=1, max_length=MOST_ENDS)]
+
+
 class RootShape(_Signed, frozen=True):
     """The signed part of a root: who may sign the other roles, and what the network is."""
 
@@ -113,6 +125,7 @@ class RootShape(_Signed, frozen=True):
     network: Name
     log_key: Name
     holders: Annotated[dict[Digest, Name], Meta(max_length=4 * MOST_KEYS)]
+    ended: Annotated[list[EndedShape], Meta(min_length=1, max_length=MOST_ENDED)] | UnsetType = UNSET
 
 
 class TargetsShape(_Signed, frozen=True):

@@ -13,6 +13,7 @@ from tuf.api.metadata import Root
 
 from broker.core.directory import Directory, Member
 from broker.core.keys import PublicKey
+from broker.core.succession import Succession
 from broker.directory.shapes import Listed
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class Line:
 class Terms:
     """What a root says, after everybody who must has signed it.
 
+    `succession` has the log and those before it with their ends; `log_key` is the former's key as text.
     `holders` names who holds a key, by its id in hexadecimal.
     """
 
@@ -49,7 +51,7 @@ class Terms:
     length: int
     network: str
     log_key: str
-    log_public: PublicKey
+    succession: Succession
     holders: Mapping[str, str]
     roles: Mapping[str, Delegation]
     expires_at: int
