@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/compiled
+# Whoever wants no compiled files beside the sources gets none; without any, each run compiles everything again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test check soak bench mutants kafka lock clean
 

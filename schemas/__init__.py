@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from schemas.code_lists import CodeList, code_list, code_lists
 from schemas.wording import LANGUAGES, Labels, labels
 
 if TYPE_CHECKING:
-    from broker.core.catalogue import Catalogue
+    from broker.core.catalogue import Catalogue, NoticeType
 
 __all__ = [
     "LANGUAGES",
@@ -43,10 +44,21 @@ def load_catalogue(*extra: Mapping[str, Any]) -> Catalogue:
         BadConfiguration: A schema cannot be used.
     """
     # Not at the top: the core reads its records' schemas out of this package while it is being imported.
-    from broker.core.catalogue import Catalogue, NoticeType
+    from broker.core.catalogue import Catalogue
 
-    known = [*notice_schemas().values(), *extra]
-    return Catalogue([NoticeType(type_name(schema), schema) for schema in known])
+    return Catalogue([*_own_types(), *map(_type_of, extra)])
+
+
+@cache
+def _own_types() -> tuple[NoticeType, ...]:
+    """Return the notice types of this package; they never change, and reading them takes a while."""
+    return tuple(map(_type_of, notice_schemas().values()))
+
+
+def _type_of(schema: Mapping[str, Any]) -> NoticeType:
+    from broker.core.catalogue import NoticeType
+
+    return NoticeType(type_name(schema), schema)
 
 
 def type_name(schema: Mapping[str, Any]) -> str:

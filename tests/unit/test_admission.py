@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -74,6 +76,14 @@ class Place:
             self.secretariat, card, self.roots, self.secretaries, NOW, hub=self.hub / "directory"
         )
 
+    def copied(self, folder: Path) -> Place:
+        """Return the same place in a folder of its own."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        other = copy(self)
+        other.folder, other.hub, other.secretariat = folder, folder / "hub", folder / "secretariat"
+        other.roots, other.secretaries = [*self.roots], [*self.secretaries]
+        return other
+
     @property
     def newest(self) -> Newest:
         return newest_of(load_secretariat(self.secretariat))
@@ -106,11 +116,17 @@ class Place:
         return self.folder / (folder or member)
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    made = Place(tmp_path)
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A place at which nobody has joined; not to be changed."""
+    made = Place(tmp_path_factory.mktemp("begun"))
     made.begin()
     return made
+
+
+@pytest.fixture
+def place(begun: Place, tmp_path: Path) -> Place:
+    return begun.copied(tmp_path)
 
 
 def test_a_member_joins_by_three_files_and_pins_the_root_its_keys_the_hub_and_the_log(place: Place) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import io
+import json
 import sqlite3
 import struct
 import tarfile
 import textwrap
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import scrypt
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from adapters.store import Store
 from adapters.tables import FORMAT
-from broker.backup import sealed
 from broker.backup.archive import FORMAT as ARCHIVE
 from broker.backup.archive import LogCopy, Manifest, PartitionCopy, Writer, checked, parts
 from broker.backup.folder import put_back, put_keys_back
@@ -39,12 +42,11 @@ def at(
     made_network: Network,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    cheap_guesses: None,
 ) -> Terminal:
     """A terminal in a folder with a node that never ran and a hub without a log."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
-    # What is typed here is about files; other tests pay the full price of a guess.
-    monkeypatch.setattr(sealed, "COST", 1 << 10)
 
     def type_(line: str, *more: str) -> Said:
         code = run(halong, [*line.split(), *more])
@@ -239,7 +241,18 @@ def test_nothing_is_put_back_outside_of_the_folder(tmp_path: Path, name: str) ->
 # --- keys -------------------------------------------------------------------------------------------------
 
 
-def test_sealed_keys_are_opened_by_their_passphrase_alone() -> None:
+def test_each_guess_of_a_passphrase_costs_what_the_format_says() -> None:
+    data = seal({"keys/sign.pem": b"pem"}, PASSPHRASE)
+
+    head, salt, nonce = data[:42], data[14:30], data[30:42]
+    key = scrypt(PASSPHRASE.encode(), salt=salt, n=1 << 17, r=8, p=1, maxmem=1 << 28, dklen=32)
+    assert head.startswith(b"halong-keys-1\n")
+    assert json.loads(ChaCha20Poly1305(key).decrypt(nonce, data[42:], head)) == {
+        "keys/sign.pem": b64encode(b"pem").decode()
+    }
+
+
+def test_sealed_keys_are_opened_by_their_passphrase_alone(cheap_guesses: None) -> None:
     keys = {"keys/sign.pem": b"secret of the key"}
     sealed = seal(keys, PASSPHRASE)
 
@@ -257,7 +270,7 @@ def test_a_passphrase_that_can_be_guessed_is_refused() -> None:
         seal({}, "short")
 
 
-def test_a_key_comes_back_for_its_owner_alone_and_replaces_none(tmp_path: Path) -> None:
+def test_a_key_comes_back_for_its_owner_alone_and_replaces_none(cheap_guesses: None, tmp_path: Path) -> None:
     sealed = seal({"keys/sign.pem": b"pem"}, PASSPHRASE)
 
     assert put_keys_back(tmp_path, sealed, PASSPHRASE) == 1

@@ -11,8 +11,9 @@ import pytest
 from broker.core.directory import MemberKey, Use
 from broker.core.keys import PrivateKey
 from broker.core.notice_json import time_to_json
+from broker.demo.network import Network
 from broker.terminal import Exit
-from tests.networks import make
+from tests.networks import copied, make
 from tests.nodes import TestNode
 from tests.unit.test_cli_commands import Terminal, at, network
 from tests.world import DAY, NOW, World, sighting
@@ -43,13 +44,23 @@ async def publish(folder: Path, key: PrivateKey) -> None:
         (folder / "second.delivery").write_bytes(_)
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Network:
+    """A network in which both notices were published and taken; not to be changed."""
+    made = make(tmp_path_factory.mktemp("published"), "vn", "jp", at=NOW - DAY)
+    asyncio.run(publish(made.folder, signing_key(made.folder)))
+    return made
+
+
+def signing_key(folder: Path) -> PrivateKey:
+    return PrivateKey.from_pem((folder / "vn/keys/sign.pem").read_bytes())
+
+
 @pytest.fixture
-def stolen(at: Terminal, tmp_path: Path) -> str:
+def stolen(at: Terminal, published: Network, tmp_path: Path) -> str:
     """The id of the key that was stolen half an hour after the first notice."""
-    made = make(tmp_path, "vn", "jp", at=NOW - DAY)
-    key = PrivateKey.from_pem((tmp_path / "vn/keys/sign.pem").read_bytes())
-    asyncio.run(publish(tmp_path, key))
-    name = key.public.id.hex()
+    made = copied(published, tmp_path)
+    name = signing_key(tmp_path).public.id.hex()
     revoke = f"key revoke {name[:16]} --reason compromised --since {SINCE} --dir vn -o revoked.json --yes"
     assert at(revoke).code == Exit.HELD
     assert at("hub take revoked.json --dir hub --yes").code == Exit.HELD
@@ -86,7 +97,7 @@ def test_what_is_no_key_of_that_member_is_said_so(at: Terminal, stolen: str, lin
 
 
 def test_a_key_that_nobody_stole_needs_a_time(network: Terminal, tmp_path: Path) -> None:
-    key = PrivateKey.from_pem((tmp_path / "vn/keys/sign.pem").read_bytes()).public.id.hex()
+    key = signing_key(tmp_path).public.id.hex()
     said = network(f"audit doubt hub --member vn --key {key}")
     assert said.code == Exit.USAGE
     assert "--since" in said.err

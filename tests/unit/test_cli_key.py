@@ -19,7 +19,7 @@ PHRASE = "correct horse battery"
 
 
 @pytest.fixture
-def node(tmp_path: Path, made_network: Network) -> Path:
+def node(tmp_path: Path, made_network: Network, cheap_guesses: None) -> Path:
     return copied(made_network, tmp_path).member("vn")
 
 
@@ -68,7 +68,6 @@ def test_keys_are_copied_under_a_passphrase_and_come_back_as_they_were(node: Pat
     assert (node / "keys/sign.pem").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.sockets  # opens none, but stretching passphrases takes long
 def test_a_copy_replaces_no_key_and_opens_under_no_other_passphrase(
     node: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

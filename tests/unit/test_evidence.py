@@ -356,8 +356,8 @@ async def test_as_much_is_read_for_a_case_however_long_the_log_is(tmp_path: Path
         hub = AtHub(world, tmp_path)
         sent = await receipted(world, "Hue", "Ada")
         _, short = await hub.counted(sent.header.reference)
-        for number in range(300):
-            await world.publish("vn", sighting(place=f"Hue {number}"))
+        more = (world.compose("vn", sighting(place=f"Hue {number}")) for number in range(300))
+        await world.send("vn", *more)
         await world.settle()
         assert world.ledger.size > 600
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from broker import hub as hub_module
 from broker.audit.building import INDEX_FILE
 from broker.clock import SystemClock
 from broker.configuration import Health, HubConfig, Listen, load_hub_config
@@ -169,7 +170,10 @@ async def test_the_directory_of_another_network_is_refused(folder: Path) -> None
         await run_hub(load_hub_config(folder))
 
 
-async def test_a_service_that_lost_the_log_runs_again_and_any_other_error_ends_it(folder: Path) -> None:
+async def test_a_service_that_lost_the_log_runs_again_and_any_other_error_ends_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "FIRST_PAUSE_SECONDS", 0.001)
     lives = 0
 
     async def service() -> None:
