@@ -118,6 +118,40 @@ def join(
 
 
 @member.command(
+    "seen",
+    cls=Command,
+    short_help="Write down how much of the hub's log this node has seen.",
+    examples=["halong member seen --dir vn", "halong member seen -o vn-seen.json --dir vn"],
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where it goes.")
+@dir_option
+@json_option
+def seen_(output: Path | None, folder: Path, as_json: bool) -> None:
+    """Write the largest checkpoints of the hub's log that this node has seen, as the log signed them.
+
+    After the hub was set back they prove how the log had gone on (docs/operate.md).  Whoever brings those of
+    all members together can show how it ended; they hold nothing of any notice.
+    """
+    from adapters.log_seen import seen_of_log, written
+    from adapters.member_folder import open_folder
+    from broker.core.note import LogKey
+    from broker.files import write_whole
+
+    with open_folder(folder, to_read=True) as node:
+        seen = seen_of_log(node.store, LogKey.parse(node.config.joined.log_key))
+    if output is not None:
+        write_whole(output, written(node.config.member, seen))
+    if as_json:
+        heads = [{"size": head.size, "root": head.root.hex()} for head in seen.heads]
+        answer({"member": node.config.member, "log": seen.log.name, "seen": heads})
+        return
+    for head in seen.heads:
+        say(f"{seen.log.name}  {head.size:,} leaves  root {head.root.hex()}")
+    if output is not None:
+        note(f"wrote {output}")
+
+
+@member.command(
     "carrier",
     cls=Command,
     short_help="Make the folder that carries sticks to the hub.",

@@ -13,13 +13,14 @@ whether a quorum cosigned a checkpoint of it (`policy`).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from broker.core.errors import BadProof, BadSuccession
 from broker.core.merkle import verify_consistency
 from broker.core.note import LogKey, TreeHead
+from broker.core.signed_note import merged, split_note
 
 _NUMBERED = re.compile(r"(.+)-([2-9]|[1-9][0-9]{1,3})", re.ASCII)
 
@@ -132,6 +133,28 @@ class Succession:
     def of_name(self, origin: str) -> LogKey | None:
         """Return the key of the log that has or had this name, the one under which its notes verify."""
         return next((log for log in self.logs if log.name == origin), None)
+
+
+def end_of(log: LogKey, notes: Iterable[bytes]) -> EndedLog:
+    """Return the end that checkpoints of a log are together: one of each size, with all its cosignatures.
+
+    Args:
+        log: The log.
+        notes: Signed notes of its checkpoints, from whoever kept them, in any order, also more than once.
+
+    Raises:
+        BadSuccession: There is none, one is not of this log, or the log signed two trees of one size.
+    """
+    found: dict[int, bytes] = {}
+    for note in notes:
+        (head,) = EndedLog(log, (note,)).heads
+        text, lines = split_note(note)
+        known = found.setdefault(head.size, note)
+        if split_note(known)[0] != text:
+            raise BadSuccession("the log signed two trees of one size", field="ended")
+        # The log says one time of a tree: what it said to others of the same is not put beside it.
+        found[head.size] = merged(known, [line for line in lines if line.name != log.name])
+    return EndedLog(log, tuple(note for _, note in sorted(found.items())))
 
 
 def name_after(name: str) -> str:

@@ -253,7 +253,7 @@ BEYOND_BOUNDS: dict[str, Callable[[], Change]] = {
     "no checkpoint": lambda: next_root(3, SECOND, (FIRST, [])),
     "too many checkpoints": lambda: next_root(3, SECOND, (FIRST, [note(n) for n in range(1, MOST_ENDS + 2)])),
     "too many logs": lambda: next_root(3, SECOND, *[OF_FIRST] * (MOST_ENDED + 1)),
-    "a checkpoint that is too long": lambda: next_root(3, SECOND, (FIRST, [note(100) + b"x" * 16_384])),
+    "a checkpoint that is too long": lambda: next_root(3, SECOND, (FIRST, [note(100) + b"x" * 32_768])),
 }
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.core.errors import Unavailable
+from adapters.log_seen import seen_of_log
+from broker.core.errors import BadSuccession, Unavailable
+from broker.core.succession import EndedLog, end_of
 from tests.nodes import TestNode
 from tests.world import World
 
@@ -80,4 +82,48 @@ async def test_every_node_notices_though_the_log_has_grown_longer_than_what_it_s
             assert node.files() == before
         assert await other.refusal() is None
     for node in (*nodes.values(), other):
+        node.close()
+
+
+async def test_what_all_bring_together_is_an_end_that_covers_what_each_saw(tmp_path: Path) -> None:
+    (tmp_path / "hub").mkdir()
+    world = Past(tmp_path / "hub")
+    key = world.log_signer.key
+    async with world:
+        nodes = {member: TestNode(world, member, tmp_path) for member in MEMBERS}
+        for member in ("vn", "jp", "nl", "za"):
+            # Each sees another part: za nothing beyond the backup, vn the most.
+            await publish(world, nodes, 1)
+            await nodes[member].receives()
+        await nodes["za"].receives()
+    world.remember()
+    async with world:
+        for member in ("nl", "jp", "vn"):
+            await publish(world, nodes, 1)
+            await nodes[member].receives()
+    world.set_back()
+    async with world:
+        await world.settle()
+        published = world.ledger.published
+        assert published is not None
+        shown = {member: seen_of_log(node.store, key) for member, node in nodes.items()}
+        end = end_of(key, [published.note, *(note for seen in shown.values() for note in seen.ends)])
+        sizes = {member: seen.heads[-1].size for member, seen in shown.items()}
+        assert end.heads[-1].size == max(sizes.values()) > published.size > 0
+        for seen in shown.values():
+            head = end.next_to(seen.heads[-1])
+            assert head is not None
+            end.check_covers(seen.heads[-1], world.ledger.consistency(seen.heads[-1].size, head.size))
+        # Whoever saw the most denies an end without what it saw, and nobody else does.
+        shorter = EndedLog(key, end.ends[:-1])
+        for member, seen in shown.items():
+            path = world.ledger.consistency(seen.heads[-1].size, shorter.heads[-1].size)
+            if sizes[member] == max(sizes.values()):
+                with pytest.raises(BadSuccession):
+                    shorter.check_covers(seen.heads[-1], path)
+                continue
+            head = shorter.next_to(seen.heads[-1])
+            assert head is not None
+            shorter.check_covers(seen.heads[-1], world.ledger.consistency(seen.heads[-1].size, head.size))
+    for node in nodes.values():
         node.close()
