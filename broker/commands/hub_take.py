@@ -63,6 +63,8 @@ def take(
     if repository.first_root() is None:
         _check_first(config, changes, ask)
     newest = repository.newest()
+    if newest is not None:
+        _check_same_log(newest, changes)
     coming = changes_of(newest, changes, applicants)
     if coming:
         newest = repository.take(coming, online, now)
@@ -128,6 +130,13 @@ def _check_first(config: HubConfig, changes: Sequence[Change], ask: Ask) -> None
     # 2. It names this hub's log, which every member will pin.
     signer = open_signer(config.keys.log, config.root, ask)
     if LogSigner(LogKey.parse(shape.log_key).name, signer).vkey != shape.log_key:
+        raise BadConfiguration("the root names another log key than this hub's", field="log_key")
+
+
+def _check_same_log(newest: Newest, changes: Sequence[Change]) -> None:
+    """Refuse a root under which neither this hub nor any node would go on: they have one log each."""
+    log_key = newest.version.terms.log_key
+    if any(each.role == ROOT and each.shape.log_key != log_key for each in changes):
         raise BadConfiguration("the root names another log key than this hub's", field="log_key")
 
 

@@ -40,8 +40,10 @@ from broker.core.errors import (
 )
 from broker.core.keys import Algorithm, PrivateKey
 from broker.core.model import Region
+from broker.core.note import LogSigner
+from broker.core.succession import end_of, name_after
 from broker.directory.admission import Applicant, read_join_request, write_request, written
-from broker.directory.building import member_change, root_change
+from broker.directory.building import NetworkTerms, member_change, root_change
 from broker.directory.certificates import make_request
 from broker.directory.change import Change
 from broker.directory.handing import hub_card, read_hub_card
@@ -396,6 +398,21 @@ def test_a_root_that_is_not_of_this_hub_begins_nothing(tmp_path: Path) -> None:
     ):
         with pytest.raises(BadConfiguration, match=what):
             take(place.hub, [root, targets], [], NOW)
+
+
+def test_a_hub_keeps_its_log_whoever_signed_for_another(place: Place) -> None:
+    log = LogSigner(f"{NETWORK}/log", PrivateKey.from_pem((place.hub / "keys/log.pem").read_bytes()))
+    ended = end_of(log.key, [log.sign_checkpoint(7, bytes(32), NOW)])
+    following = LogSigner(name_after(log.key.name), private("log-2")).vkey
+    version = place.newest.version
+    other = replace(NetworkTerms.of(version), log_key=following, ended=(ended,))
+    change = root_change(other, version.terms.number + 1, NOW)
+    for each in place.roots[:3]:
+        assert each.signer is not None
+        change = change.sign(each.signer)
+    with pytest.raises(BadConfiguration, match="another log key"):
+        take(place.hub, [change], [], NOW)
+    assert place.newest.version == version
 
 
 def test_a_hub_s_card_with_a_key_that_is_none_is_refused() -> None:

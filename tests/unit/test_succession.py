@@ -137,6 +137,13 @@ def test_a_store_that_does_not_hold_what_the_log_signed_shows_nothing(tmp_path: 
             seen_of_log(store, LOG.key)
 
 
+def test_what_a_quorum_cosigned_is_shown_beside_what_is_larger(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "node.db") as store:
+        Incoming(store).see("feed", LOG.key.open_checkpoint(note(90)), note(90), AT)
+        store.remember(cosigned_note=note(80, "jp", "vn"))
+        assert seen_of_log(store, LOG.key).ends == (note(80, "jp", "vn"), note(90))
+
+
 def test_what_a_node_saw_is_written_at_the_terminal(network: Terminal, tmp_path: Path) -> None:
     signer = LogSigner("halong-test/log", PrivateKey.from_pem((tmp_path / "hub/keys/log.pem").read_bytes()))
     with Store.open(tmp_path / "vn/node.db") as store:
