@@ -318,7 +318,7 @@ class World:
         async with asyncio.timeout(SECONDS):
             while not await self._is_settled():
                 # Also what grows no topic counts: a place that moved, a checkpoint that was read back.
-                await self.log.wait(await self.log.ends(["*"]), 0.005)
+                await self.log.wait(await self.log.ends(["*"]), 0.002)
 
     async def _is_settled(self) -> bool:
         if not self.url.startswith("sqlite:"):
