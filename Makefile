@@ -26,7 +26,8 @@ check: .venv/installed  ## format, lint, types, import rules, unit and attack te
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -n auto -m "not sockets and not kafka and not soak" --ignore tests/contract/test_api_description.py
+	$(BIN)/pytest -n auto -m "not sockets and not kafka and not soak" \
+		--ignore tests/contract/test_api_description.py -p no:schemathesis
 
 test: check             ## check, and contract, faults, story, docs, foreign verifiers; with Kafka where there is one
 	$(BIN)/pytest -m "(sockets or kafka) and not soak"
