@@ -39,6 +39,7 @@ class Served:
     ready: dict[str, bool] = field(default_factory=dict)
 
     server: HubServer = field(init=False)
+    tiles: Tiles = field(init=False)
 
     def __post_init__(self) -> None:
         # Certificates are judged by the machine's clock, not by the world's.
@@ -144,7 +145,7 @@ async def served(
     """Serve a world until the end of the block."""
     async with kind(folder, *members, **world) as hub, asyncio.TaskGroup() as group:
         here = Served(hub, folder, limits or Limits())
-        tiles = Tiles(hub.log, TileFolder(folder / "tiles"), hub.metrics)
+        tiles = here.tiles = Tiles(hub.log, TileFolder(folder / "tiles"), hub.metrics)
         services = Services(
             directory=hub.directory,
             clock=hub.clock,

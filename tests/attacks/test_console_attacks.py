@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from broker.log.topics import READS, hub_topics
 from broker.services.asking import MOST_ASKED, MOST_REASON, write_down
 from broker.web.console import READS_PATH, Console
 from tests.world import MovableClock
+
+AFTER_THE_DOOR = ("not-canonical",)
+"""Who may ask has asked nothing: the request has no body."""
 
 HONEST = Asked("operator:ada", "life", [bytes(32)])
 
@@ -59,11 +63,9 @@ def checked(
             console.add_to(web.Application())
             shown = token if token is not None else read_token(folder, CONSOLE_FILE)
             headers = {"Host": host, "Authorization": f"Bearer {shown}"}
-            try:
-                console._check(make_mocked_request("POST", READS_PATH, headers=headers))
-            except HalongError as error:
-                return error.code
-        return None
+            answer = await console._answer(make_mocked_request("POST", READS_PATH, headers=headers))
+            code: str = json.loads(answer.text or "")["code"]
+            return None if code in AFTER_THE_DOOR else code
 
     return attack
 

@@ -23,6 +23,7 @@ from broker.core.records import unframe
 from broker.log import Partition
 from broker.log.topics import REFUSALS
 from tests.served import HOST, QUICK, Answer, Served, read_answer, served, until
+from tests.signed_world import SignedWorld
 from tests.world import NOW, counted, sighting
 
 pytestmark = pytest.mark.sockets
@@ -197,6 +198,22 @@ async def a_wait_that_is_no_number(hub: Served) -> Answer:
     return await hub.ask("GET", "/v1/feed?wait=nan")
 
 
+async def a_wait_with_a_part_that_is_none(hub: Served) -> Answer:
+    return await hub.ask("GET", "/v1/feed?wait=1.e9")
+
+
+async def an_id_in_upper_case(hub: Served) -> Answer:
+    return await hub.ask("GET", f"/v1/statements/{'AB' * 32}")
+
+
+async def a_number_of_witnesses_in_other_digits(hub: Served) -> Answer:
+    return await hub.ask("GET", "/log/cosigned?least=%D9%A1")
+
+
+async def more_witnesses_than_anybody_has(hub: Served) -> Answer:
+    return await hub.ask("GET", "/log/cosigned?least=10000")
+
+
 async def a_body_that_trickles(hub: Served) -> Answer:
     reader, writer = await hub.connect()
     writer.write(b"POST /v1/notices HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000\r\n\r\n{")
@@ -239,6 +256,10 @@ ROWS = (
     Row("a negative place", 400, "not-canonical", a_negative_place),
     Row("a place in other digits", 400, "not-canonical", a_place_in_other_digits),
     Row("a wait that is no number", 400, "not-canonical", a_wait_that_is_no_number),
+    Row("a wait with a part that is none", 400, "not-canonical", a_wait_with_a_part_that_is_none),
+    Row("an id in upper case", 400, "not-canonical", an_id_in_upper_case),
+    Row("witnesses in other digits", 400, "not-canonical", a_number_of_witnesses_in_other_digits),
+    Row("more witnesses than anybody has", 400, "not-canonical", more_witnesses_than_anybody_has),
     Row("a body that trickles", 503, "unavailable", a_body_that_trickles),
 )
 
@@ -251,6 +272,13 @@ async def test_it_is_answered_with_its_status_and_code(row: Row, tmp_path: Path)
 
         assert (answer.status, answer.json["code"]) == (row.status, row.code)
         assert (await hub.ask("GET", "/v1/feed", name="jp")).status in (200, 403), "others are served"
+
+
+@pytest.mark.parametrize("path", ["?known=abcd", f"?known={'AB' * 32}", f"/versions/{'AB' * 32}"])
+async def test_a_version_in_another_form_is_none(path: str, tmp_path: Path) -> None:
+    async with served(tmp_path, "vn", kind=SignedWorld) as hub:
+        answer = await hub.ask("GET", f"/v1/directory{path}")
+        assert (answer.status, answer.json["code"]) == (400, "not-canonical")
 
 
 async def test_a_stranger_leaves_a_record_with_its_key(tmp_path: Path) -> None:

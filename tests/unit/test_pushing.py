@@ -326,6 +326,7 @@ def test_settings_that_cannot_be_used_are_refused() -> None:
         "https://",
         "https://u@w.example",
         "https://w/?a",
+        "https://w/#a",
         "http://[x",
     ):
         with pytest.raises(BadConfiguration):
@@ -333,7 +334,10 @@ def test_settings_that_cannot_be_used_are_refused() -> None:
     for key in ("", "x", log):
         with pytest.raises(BadConfiguration):
             made(("https://w.example", key))
+    keys = [PrivateKey.from_seed(Algorithm.ED25519, bytes([n]) * 32) for n in range(MOST_WITNESSES + 1)]
+    many = [("https://w.example", Cosigner(f"w{n}", key).key.vkey) for n, key in enumerate(keys)]
+    made(*many[1:])
+    with pytest.raises(BadConfiguration):
+        made(*many)
     with pytest.raises(BadConfiguration):
         made(*[("https://w.example", vkey)] * 2)
-    with pytest.raises(BadConfiguration):
-        made(*[("https://w.example", vkey)] * (MOST_WITNESSES + 1))

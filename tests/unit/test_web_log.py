@@ -102,6 +102,19 @@ async def test_what_the_checkpoint_does_not_cover_is_not_there(tmp_path: Path, p
         assert (answer.status, answer.json["code"]) == (404, "not-supported")
 
 
+async def test_a_process_that_does_not_know_yet_how_far_the_log_is_does_not_say_that_it_is_shorter(
+    tmp_path: Path,
+) -> None:
+    async with served(tmp_path, "vn") as hub:
+        await hub.world.settle()
+        await signed(hub, 1)
+        hub.tiles.caught_up.clear()
+        hub.tiles._published = None
+        for path in ("checkpoint", "tile/0/000.p/1"):
+            answer = await hub.ask("GET", f"/log/{path}")
+            assert (answer.status, answer.json["code"]) == (503, "unavailable")
+
+
 @pytest.mark.parametrize("path", ["checkpoint", "vkey", "tile/0/000.p/1"])
 async def test_who_is_no_member_reads_nothing_of_the_log(tmp_path: Path, path: str) -> None:
     async with served(tmp_path, "vn", "jp") as hub:
