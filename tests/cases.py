@@ -28,6 +28,8 @@ from broker.core.model import (
     DecisionShare,
     DeliveryHead,
     Envelope,
+    Erasure,
+    ErasureGround,
     Event,
     Ground,
     Handling,
@@ -225,6 +227,7 @@ class Making:
         receipt_by: PrivateKey | None = None,
         log: LogSigner | None = None,
         late: int | None = None,
+        erased: bool = False,
     ) -> Case:
         """A case whose log has whatever it is told.
 
@@ -240,6 +243,7 @@ class Making:
             receipt_by: Who signs that instead of jp.
             log: Another log.
             late: The log goes on, and signs again so much later; then the first checkpoint is there, too.
+            erased: The hub says that it erased the content.
         """
         notice = envelope or self.envelope()
         written = TestLog(log or LogSigner("halong-test/log", LOG))
@@ -279,6 +283,10 @@ class Making:
             Receipt(**{**said, **(receipt or {})}), NETWORK, receipt_by or private("jp-sign")
         )
         receipt_leaf = written.add(b"\x04" + record_id(signed))
+        erasure = Erasure(
+            salt("erasure"), statement_id(notice.header), ErasureGround.ORDER, None, NOW + 1_800
+        )
+        erasure_leaf = written.add(b"\x08" + record_id(erasure)) if erased else None
         first = None
         if late is not None:
             size = len(written.entries)
@@ -307,6 +315,7 @@ class Making:
                 member: written.logged(leaves[member], encoded[member], note) for member in sorted(encoded)
             },
             receipts={receipt_leaf: written.logged(receipt_leaf, encode(signed), note)},
+            erasure=None if erasure_leaf is None else written.logged(erasure_leaf, encode(erasure), note),
         )
 
     def under(self, case: Case, note: bytes) -> Case:

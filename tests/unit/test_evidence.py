@@ -34,6 +34,7 @@ from broker.evidence.building import bundle, opened
 from broker.evidence.case import Case
 from broker.evidence.checking import Trust
 from broker.evidence.needed import number_of, signed_files
+from broker.evidence.redacting import _proofs as proofs_of
 from broker.evidence.redacting import without
 from broker.evidence.report import Found, State
 from broker.log import Log, Partition, Stored
@@ -247,6 +248,22 @@ def test_what_was_sealed_may_be_left_out_like_the_rest(making: Making) -> None:
     assert (once.seals is not None, twice.seals) == (True, ())
     with pytest.raises(BadSeal):
         bundle(replace(once, seals=once.seals[:-1]), CATALOGUE)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("shows", ["disclosures", "sealed", "wraps"])
+def test_nothing_is_shown_of_what_the_hub_says_it_erased(making: Making, shows: str) -> None:
+    whole = sealed_envelope(making)
+    bare = replace(whole, disclosures=(), sealed=(), wraps=())
+    proofs = proofs_of(whole)
+    envelope, seals = {
+        "disclosures": (replace(whole, sealed=(), wraps=()), ()),
+        "sealed": (replace(bare, sealed=whole.sealed), proofs[: len(whole.sealed)]),
+        "wraps": (replace(bare, wraps=whole.wraps), proofs[len(whole.sealed) :]),
+    }[shows]
+    case = making.case(envelope=whole, erased=True)
+    assert shown(bundle(replace(case, envelope=encode(bare), seals=()), CATALOGUE), root=making.root).complete
+    with pytest.raises(BadEvidence, match="content is shown"):
+        bundle(replace(case, envelope=encode(envelope), seals=seals), CATALOGUE)
 
 
 # --- the page ------------------------------------------------------------------------------------------
