@@ -120,13 +120,10 @@ def judge(
     # 5. The path begins at the tree that was cosigned last: what was cosigned never shrinks.
     if submission.old != known.size:
         return Denied(409, "another size was cosigned last", known.size, forked)
-    # 6. The empty tree has one root.
-    if tree.size == 0 and tree.root != EMPTY_ROOT:
-        return Denied(422, "the empty tree has another root")
-    # 7. A size has one root; two are two logs.
+    # 6. A size has one root; two are two logs.
     if forked:
         return Denied(422, "another root was seen at this size", forked=True)
-    # 8. The tree continues the one that was cosigned last.
+    # 7. The tree continues the one that was cosigned last.
     if not verify_consistency(known.size, tree.size, known.root, tree.root, submission.path):
         return Denied(422, "the path does not lead from the tree that was cosigned last")
     return Cosignable(tree, text)

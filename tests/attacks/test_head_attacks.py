@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from adapters.receiving.heads import OVERDUE_MS, SETTLE_MS, STALL_MS
-from broker.core.errors import Unavailable
+from adapters.receiving.heads import OVERDUE_MS, SETTLE_MS, STALL_MS, check_arrived, check_head
+from broker.core.errors import BadHead, Unavailable
 from broker.core.keys import Algorithm, PrivateKey
+from broker.core.model import Head
 from broker.core.note import LogSigner
+from broker.core.records import EMPTY_CHAIN
 from broker.core.timely import COVERED_WITHIN_MS
 from broker.core.wire import HeadAnswer
 from tests.attacks.test_evil_hub import follow, honest, make, notice
@@ -135,6 +137,38 @@ async def agreeing(tmp_path: Path) -> tuple[EvilHub, TestNode]:
     assert await node.node.heads.step()
     assert node.node.heads.kept().deliveries == 3
     return hub, node
+
+
+async def test_a_head_of_a_smaller_tree_is_a_lie_also_where_nothing_came_since(tmp_path: Path) -> None:
+    hub, node = await agreeing(tmp_path)
+    hub.log(b"\x03" + bytes(32))
+    hub.says()
+    assert await node.node.heads.step()
+    hub.says(size=node.node.heads.kept().size - 1)
+    assert not await node.node.heads.step()
+    assert node.alarms() == [("head.bad", "bad-head")]
+
+
+async def test_a_head_that_takes_back_a_delivery_is_refused_by_itself(tmp_path: Path) -> None:
+    """Before anybody looks at what arrived, which may be the hub's word, too."""
+    hub, node = await agreeing(tmp_path)
+    hub.says(count=2)
+    note, answer = hub.checkpoint_note(), await hub.head()
+    assert note is not None
+    assert answer is not None
+    key = hub.signer.key
+    with pytest.raises(BadHead) as refused:
+        check_head(answer, "jp", key.open_checkpoint(note), key, node.node.heads.kept())
+    assert refused.value.field == "deliveries"
+
+
+def test_a_head_that_counts_fewer_than_arrived_is_told_from_one_that_chains_others() -> None:
+    head = Head(bytes(16), "jp", 9, 2, EMPTY_CHAIN, NOW)
+    for count, chain, field in ((3, EMPTY_CHAIN, "deliveries"), (2, b"x" * 32, "chain")):
+        with pytest.raises(BadHead) as refused:
+            check_arrived(head, count, chain)
+        assert refused.value.field == field
+    check_arrived(head, 2, EMPTY_CHAIN)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda each: each.name)

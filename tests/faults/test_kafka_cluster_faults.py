@@ -30,7 +30,7 @@ BACK_SECONDS = 90.0
 ANSWER_SECONDS = 20.0
 
 TWO: Mapping[str, Sequence[str]] = {
-    "edge": ("gateway", "inbox", "sequencer"),
+    "edge": ("gateway", "inbox", "sequencer", "tiles"),
     "dispatcher1": ("dispatcher",),
     "dispatcher2": ("dispatcher",),
 }

@@ -278,6 +278,32 @@ async def test_a_history_that_denies_what_was_seen_is_not_cosigned_and_kept_as_e
         assert key.open_checkpoint(shown) != before
 
 
+async def test_another_history_is_an_alarm_also_where_it_is_cosigned_and_smaller_than_what_was(
+    tmp_path: Path,
+) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        world.agree("vn", "jp")
+        forged: list[bytes] = []
+
+        class Forging(OtherHub):
+            async def cosigned(self, least: int) -> bytes | None:
+                return forged[-1] if forged else await super().cosigned(least)
+
+        nodes = {member: witness_node(world, member, tmp_path, wrap=Forging) for member in ("vn", "jp")}
+        await grow(world, nodes)
+        await cosigned(world, nodes)
+        seen = nodes["jp"].witness.latest()
+        assert seen is not None
+        await grow(world, nodes)
+        await cosigned(world, nodes)
+        note = world.log_signer.sign_checkpoint(seen.size, b"x" * 32, world.clock.now())
+        text, _ = split_note(note)
+        forged.append(note + "".join(line(world, member, text) for member in nodes).encode())
+        with pytest.raises(BadProof):
+            await nodes["jp"].rhythm.step()
+        assert ("log.forked", "bad-proof") in nodes["jp"].node.alarms()
+
+
 async def test_a_hub_that_shrank_is_an_alarm(tmp_path: Path) -> None:
     """It was restored from a backup: what it asks to be cosigned is smaller than what was."""
     async with World(tmp_path, "vn", "jp") as world:
