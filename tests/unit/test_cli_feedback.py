@@ -101,6 +101,16 @@ def test_what_the_command_offers_is_what_the_type_has() -> None:
     assert fields["use_made"][1]["items"]["symbols"] == list(offered["uses"])
 
 
+@pytest.mark.parametrize("there", ["member.toml", "keys/tls.pem"])
+def test_a_carrier_is_made_beside_nothing(network: Terminal, tmp_path: Path, there: str) -> None:
+    (tmp_path / "carrier" / there).parent.mkdir(parents=True)
+    (tmp_path / "carrier" / there).write_text("another's")
+    assert network("member carrier carrier --dir vn").code == Exit.USAGE
+    assert [path for path in (tmp_path / "carrier").rglob("*") if path.is_file()] == [
+        tmp_path / "carrier" / there
+    ]
+
+
 def test_a_carrier_has_no_key_for_notices_and_is_listed_beside_its_node(
     network: Terminal, tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from broker.core.catalogue import Catalogue, NoticeType
 from broker.core.errors import TooMany, Unavailable
 from broker.core.model import Act, Envelope, Header, Region
 from broker.core.records import decode, statement_id
+from broker.core.timely import COVERED_WITHIN_MS
 from broker.core.wire import Inclusion, Outcome, Outcomes, StatementStatus, StreamPosition
 from tests.crash import Crash, CrashPoints
 from tests.nodes import LocalHub, OtherHub, TestNode
@@ -363,15 +364,33 @@ async def test_a_node_that_was_set_back_says_nothing_again_that_waited(
     assert node.alarms() == [("stream.left", "out-of-order")]
 
 
+def with_another_path(_world: World, told: StatementStatus) -> StatementStatus:
+    return structs.replace(told, decision_inclusion=Inclusion(0, []))
+
+
+def with_a_log_that_took_it_in_much_later(world: World, told: StatementStatus) -> StatementStatus:
+    assert told.checkpoint is not None
+    size, root = world.log_signer.key.open_checkpoint(told.checkpoint)
+    late = world.clock.now() + 2 * COVERED_WITHIN_MS
+    return structs.replace(told, covered=None, checkpoint=world.log_signer.sign_checkpoint(size, root, late))
+
+
+@pytest.mark.parametrize(
+    ("forged", "code"),
+    [(with_another_path, "bad-proof"), (with_a_log_that_took_it_in_much_later, "untimely")],
+)
 async def test_a_node_that_was_set_back_recognises_nothing_by_a_proof_that_does_not_hold(
-    world: World, tmp_path: Path
+    world: World,
+    tmp_path: Path,
+    forged: Callable[[World, StatementStatus], StatementStatus],
+    code: str,
 ) -> None:
     class Forging(OtherHub):
-        """Tells of one statement with a path that leads elsewhere, and truly of many."""
+        """Tells of one statement what is not so, and truly of many."""
 
         async def statement(self, statement: bytes) -> StatementStatus | None:
             told = await super().statement(statement)
-            return told and structs.replace(told, decision_inclusion=Inclusion(0, []))
+            return told and forged(world, told)
 
         async def statements(self, statements: Sequence[bytes]) -> Sequence[StatementStatus | None]:
             return [await LocalHub.statement(self, each) for each in statements]
@@ -389,7 +408,7 @@ async def test_a_node_that_was_set_back_recognises_nothing_by_a_proof_that_does_
 
     node = TestNode(world, "vn", tmp_path, wrap=Forging)
     await node.node.outbox.step()
-    assert ("proof.bad", "bad-proof") in node.alarms()
+    assert ("proof.bad", code) in node.alarms()
     assert ("proven", None) not in node.states()
 
 

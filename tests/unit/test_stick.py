@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from adapters.stick.carrier import STATE_FILE, Carrier
-from adapters.stick.file import End, Head, Notices, Settled, open_stick, write_stick
+from adapters.stick.file import End, Fed, Head, Notices, Settled, open_stick, write_stick
 from broker.core.errors import BadSignature, BadStick, StickMissing, Unavailable
 from broker.core.model import Event
 from broker.core.wire import Feed, Outcome, Outcomes, StatementStatus
@@ -542,6 +542,7 @@ def test_no_bit_of_a_stick_can_be_turned_unnoticed(tmp_path: Path, place: float,
 
 HEAD = Head(kind="outbox", network="n", member="vn", conversation="c", number=1, after=0)
 LINE = Notices("asia-pacific/main", [b"one"])
+FED = Fed(0, Feed([], 0))
 
 
 @pytest.mark.parametrize(
@@ -566,6 +567,39 @@ def test_a_whole_stick_that_has_what_none_has_is_refused(tmp_path: Path, lines: 
 
     with pytest.raises(BadStick), open_stick(path, "outbox") as (_, found):
         list(found)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"), [(HEAD, "only at an end"), (End(1, ""), "only at an end"), (FED, "the other way")]
+)
+def test_a_line_in_the_wrong_place_is_said_to_be_one(tmp_path: Path, line: Any, said: str) -> None:
+    path = tmp_path / "a.stick"
+    with write_stick(path) as write:
+        for each in (HEAD, line, LINE):
+            write(each)
+
+    with pytest.raises(BadStick, match=said) as refused, open_stick(path, "outbox"):
+        pass
+    assert refused.value.field == "line 2"
+
+
+def test_of_a_stick_with_a_line_that_nobody_could_use_nothing_is_given_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.stick"
+    odd = Notices("asia-pacific/main", [b"another"])
+    with write_stick(path) as write:
+        for each in (HEAD, LINE, LINE, odd):
+            write(each)
+    given: list[Any] = []
+
+    def check(line: Any) -> None:
+        if line == odd:
+            raise BadStick("not this one", field="notices")
+
+    with pytest.raises(BadStick, match="not this one"), open_stick(path, "outbox", check) as (_, lines):
+        given += lines
+    assert given == []
+    with open_stick(path, "outbox") as (_, lines):
+        assert list(lines) == [LINE, LINE, odd]
 
 
 @pytest.mark.parametrize(
