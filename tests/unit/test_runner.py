@@ -20,7 +20,7 @@ from broker.core.records import decode, encode
 from broker.core.wire import Feed
 from tests.crash import Crash, CrashPoints
 from tests.nodes import OtherHub, TestNode
-from tests.world import SECONDS, World, sighting
+from tests.world import DAY, SECONDS, World, sighting
 
 
 @pytest.fixture
@@ -333,8 +333,10 @@ def is_done(node: TestNode) -> bool:
 
 
 async def test_nodes_that_run_by_themselves_survive_a_hub_that_comes_and_goes(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The nodes' waiting moves the clock, and the hub's work takes real time: a minute is over before it.
+    monkeypatch.setattr("adapters.sending.proving.LOST_AFTER_MS", DAY)
     vn, jp = TestNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
     async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
         running = [group.create_task(node.node.run()) for node in (vn, jp)]
