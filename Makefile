@@ -5,6 +5,9 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/compiled
 # Whoever wants no compiled files beside the sources gets none; without any, each run compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Quick tests show nothing of disks: their files lie in memory where 256 MiB of it look like a folder (they take 40).
+MEMORY := $(shell test -w /dev/shm && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 262144 { print "/dev/shm" }')
+
 .PHONY: help demo test check soak bench mutants kafka lock clean
 
 help:            ## this list
@@ -26,8 +29,8 @@ check: .venv/installed  ## format, lint, types, import rules, unit and attack te
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -n auto -m "not sockets and not kafka and not soak" \
-		--ignore tests/contract/test_api_description.py -p no:schemathesis
+	PYTEST_DEBUG_TEMPROOT=$(MEMORY) $(BIN)/pytest -n auto -m "not sockets and not kafka and not soak" \
+		--ignore tests/contract/test_api_description.py -p no:schemathesis -o tmp_path_retention_policy=failed
 
 test: check             ## check, and contract, faults, story, docs, foreign verifiers; with Kafka where there is one
 	$(BIN)/pytest -m "(sockets or kafka) and not soak"
