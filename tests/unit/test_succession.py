@@ -66,6 +66,17 @@ def test_nothing_is_no_end() -> None:
         end_of(LOG.key, [])
 
 
+def test_an_end_is_kept_by_more_of_the_same_log_alone() -> None:
+    earlier = end_of(LOG.key, [note(70), note(90)])
+    end_of(LOG.key, [note(70), note(80), note(90)]).check_keeps(earlier)
+    # Whoever has another key can sign the very same trees.
+    other = LogSigner("halong-test/log", PrivateKey.from_seed(Algorithm.ED25519, bytes(32)))
+    signed = [other.sign_checkpoint(head.size, head.root, AT) for head in earlier.heads]
+    for other_end in (end_of(other.key, signed), end_of(LOG.key, [note(70)]), end_of(LOG.key, [note(90)])):
+        with pytest.raises(BadSuccession):
+            other_end.check_keeps(earlier)
+
+
 def test_a_checkpoint_of_another_log_is_none_of_the_end() -> None:
     other = LogSigner("halong-test/log", PrivateKey.from_seed(Algorithm.ED25519, bytes(32)))
     with pytest.raises(BadSuccession):
