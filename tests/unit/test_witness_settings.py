@@ -36,9 +36,7 @@ def test_a_witness_that_has_a_key_may_be_asked_at_an_address(tmp_path: Path, lis
         loaded(tmp_path, listen=listen, key=False)
 
 
-@pytest.mark.parametrize(
-    "listen", ["", "8447", ":8447", "192.0.2.7", "192.0.2.7:65536", "x:y", "a b:1"]
-)
+@pytest.mark.parametrize("listen", ["", "8447", ":8447", "192.0.2.7", "192.0.2.7:65536", "x:y", "a b:1"])
 def test_what_is_no_address_is_said_to_be_none(tmp_path: Path, listen: str) -> None:
     with pytest.raises(BadConfiguration, match="an address and a port"):
         loaded(tmp_path, listen=listen)
