@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from broker.demo.processes import ask
 from tests.faults import broken, chance
 from tests.faults.counting import Found
-from tests.faults.live import Live
+from tests.faults.live import MEMBERS, Live
 from tests.faults.table import Row, record
 
 pytestmark = pytest.mark.sockets
@@ -43,6 +44,9 @@ def under_kills(folder: Path, victims: Sequence[str], name: str, seed: int) -> t
                 live[victim].kill()
                 live.start(victim)
         live.settle()
+        # A receipt that comes while the hub is told to stop waits for its leaf until the next start.
+        live.stop(*MEMBERS)
+        assert live.until(lambda: ask("audit", "count", str(folder / "hub"))["waiting"] == 0)
         live.stop()
     found = live.in_topics() + live.in_folders()
     return live, live.row(name, found, kills=len(victims), seed=seed, seconds=time.monotonic() - began)
