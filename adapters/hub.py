@@ -47,8 +47,8 @@ class Hub(Protocol):
         """Return what comes after a place; wait up to `wait` seconds for it."""
         ...
 
-    async def head(self) -> HeadAnswer | None:
-        """Return the newest head of one's own inbox; None where nothing can be asked."""
+    async def head(self) -> HeadAnswer:
+        """Return the newest head of one's own inbox, with nothing in it where none is known."""
         ...
 
     async def receipts(self, receipts: Sequence[bytes]) -> None:

@@ -57,7 +57,8 @@ class Snapshot:
     `directory_checked_at` and counts until `directory_expires_at`; all None where the directory is a plain
     folder.  `alarms` are the latest, `alarm_counts` all that are kept.  `cosigned_size` is how many leaves
     the largest tree has that `cosigned_quorum` witnesses cosigned (0: none is needed), the last at
-    `cosigned_at`; `uncovered_since` since when a delivery waits to be under one, if that is too long.
+    `cosigned_at`; `uncovered_since` since when a delivery waits to be under one, if that is too long.  Up to
+    place `whole_to` nothing is missing that the hub's head of `whole_at` counts (None: none agreed yet).
     """
 
     sent: Mapping[str, int]
@@ -84,6 +85,8 @@ class Snapshot:
     cosigned_size: int
     cosigned_at: int | None
     uncovered_since: int | None
+    whole_to: int
+    whole_at: int | None
 
     def vouched(self, at: int) -> bool:
         """Say whether the directory counts at this time."""
@@ -125,6 +128,8 @@ def snapshot(store: Store, *, alarms: int = 20) -> Snapshot:
         cosigned_size=store.fact("cosigned_size") or 0,
         cosigned_at=store.fact("cosigned_at"),
         uncovered_since=store.fact("uncovered_since"),
+        whole_to=store.fact("head_place") or 0,
+        whole_at=store.fact("whole_at"),
     )
 
 

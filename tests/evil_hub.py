@@ -208,7 +208,7 @@ class EvilHub:
         )
         self.shown = encode(head), self.log(leaf_entry(head))
 
-    async def head(self) -> HeadAnswer | None:
+    async def head(self) -> HeadAnswer:
         if self.shown is None:
             return HeadAnswer(checkpoint=self.checkpoint_note())
         data, index = self.shown

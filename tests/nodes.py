@@ -79,7 +79,7 @@ class LocalHub:
             raise BadProof("the log is smaller than it was", field="checkpoint")
         return path
 
-    async def head(self) -> HeadAnswer | None:
+    async def head(self) -> HeadAnswer:
         self._reach()
         return self.world.heads.answer(self.member)
 
@@ -150,7 +150,7 @@ class CrashingHub:
     async def feed(self, after: int, limit: int, wait: float) -> Feed:
         return await self._cut("feed", self._hub.feed(after, limit, wait))
 
-    async def head(self) -> HeadAnswer | None:
+    async def head(self) -> HeadAnswer:
         return await self._cut("head", self._hub.head())
 
     async def receipts(self, receipts: Sequence[bytes]) -> None:

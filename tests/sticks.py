@@ -60,8 +60,10 @@ class OfflineNode(TestNode):
         return Carrier(hub if points is None else CrashingHub(hub, points), folder, self.member, NETWORK)
 
     async def carries(self) -> tuple[Handed, Fetched]:
-        """Take the stick to the hub, and bring one back."""
+        """Take the stick to the hub, which writes heads as they fall due, and bring one back."""
         handed = await self.carrier().take(self.out)
+        await self.world.settle()
+        await self.world.heads.write_due()
         await self.world.settle()
         return handed, await self.carrier().bring(self.back, wait_seconds=0)
 

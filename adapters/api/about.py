@@ -64,5 +64,7 @@ class About:
             behind=now.behind,
             reached_at=time_or_none(now.reached_at),
             held=now.held_code,
+            whole_to=now.whole_to,
+            whole_at=time_or_none(now.whole_at),
             alarms=sum(alarm.count for alarm in now.alarms),
         )

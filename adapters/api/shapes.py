@@ -380,6 +380,8 @@ class NodeStatus(Shape, frozen=True):
     behind: Annotated[int, Meta(description="How many deliveries waited at the hub when it was asked last.")]
     reached_at: Annotated[Time | None, Meta(description="When the hub was reached last.")]
     held: Annotated[str | None, Meta(description="The code because of which the feed stands still.")]
+    whole_to: Annotated[int, Meta(description="Nothing is missing up to this place, by the hub's head.")]
+    whole_at: Annotated[Time | None, Meta(description="When the hub wrote that head; null before the first.")]
     alarms: int
 
 

@@ -9,6 +9,9 @@ import click
 
 from adapters.commands.options import ask_for, dir_option
 from adapters.commands.outbox import STICK, count, stick_at
+from adapters.commands.previewed import local
+from broker.core.errors import HalongError
+from broker.core.notice_json import time_or_none
 from broker.terminal import READABLE, Command, Exit, answer, clean, json_option, note, say, style
 
 
@@ -114,6 +117,7 @@ def import_(file: Path, folder: Path, as_json: bool) -> int:
     with stick_at(file):
         done = asyncio.run(work())
     stopped = done.stopped
+    end = Exit.HELD if stopped is None and done.head is None else Exit.FAILED
     if as_json:
         answer(
             {
@@ -123,10 +127,13 @@ def import_(file: Path, folder: Path, as_json: bool) -> int:
                 "refused": done.refused,
                 "deliveries": done.deliveries,
                 "behind": done.behind,
-                "stopped": None if stopped is None else {"code": stopped.code, "field": stopped.field},
+                "stopped": _problem(stopped),
+                "head": _problem(done.head),
+                "whole_to": done.whole_to,
+                "whole_at": time_or_none(done.whole_at),
             }
         )
-        return Exit.HELD if stopped is None else Exit.FAILED
+        return end
     say(
         f"{style(f'stick {done.number}, part {done.part}', bold=True)}  {count(done.deliveries, 'delivery')}"
         f" taken in, {count(done.proven, 'notice')} of ours proven"
@@ -135,8 +142,23 @@ def import_(file: Path, folder: Path, as_json: bool) -> int:
     if stopped is not None:
         what = clean(f"{stopped} [{stopped.code}] {stopped.field or ''}".rstrip())
         note(f"  {style('the feed stands still', fg='red')}: {what}")
+    if done.head is not None:
+        what = clean(f"{done.head} [{done.head.code}] {done.head.field or ''}".rstrip())
+        note(f"  {style('the inbox is not what the hub says of it', fg='red')}: {what}")
+    if end is not Exit.HELD:
         note(f"  see `halong doctor --offline --dir {folder}`; keep the stick as evidence")
+    if done.whole_at is None:
+        note("  that nothing is missing is not proven yet: no head of the hub has agreed with what is here")
+    else:
+        note(
+            f"  nothing is missing up to place {done.whole_to:,}, by the hub's head of {local(done.whole_at)}"
+        )
     if done.behind:
         note(f"  {done.behind:,} more were at the hub: they come with another stick")
     note("next: halong outbox export, whose stick takes along the receipts for these")
-    return Exit.HELD if stopped is None else Exit.FAILED
+    return end
+
+
+def _problem(error: HalongError | None) -> dict[str, str | None] | None:
+    """Return code and field of what did not hold, as they are in JSON."""
+    return None if error is None else {"code": error.code, "field": error.field}

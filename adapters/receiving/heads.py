@@ -12,7 +12,7 @@ Source: docs/formats.md, "The hub's records".
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.equipment import Equipment
 from adapters.receiving.checks import check_checkpoint, check_included
@@ -40,6 +40,14 @@ OVERDUE_MS = 3 * 3_600_000
 REACHED_MS = 600_000
 
 log_line = logger_of("heads")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a head came to: whether it agrees with what arrived, and what was sounded, if anything was."""
+
+    agrees: bool = False
+    wrong: Refused | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,23 +169,34 @@ class Heads:
             Unavailable: The hub or the store does not answer now.
             TooMany: It asks to be asked more slowly.
         """
-        now = self._clock.now()
+        return (await self.judge(self._clock.now(), ended=False)).agrees
+
+    async def judge(self, at: int, *, ended: bool) -> Judged:
+        """Ask for the newest head, and hold it against what arrived.
+
+        Args:
+            at: When the hub answers, in UTC milliseconds; for a stick a time before which it did not.
+            ended: All that the feed had after that answer has arrived, so nothing is under way.
+
+        Raises:
+            Unavailable: The hub or the store does not answer now.
+            TooMany: It asks to be asked more slowly.
+        """
         if self._store.fact("heads_since") is None:
-            self._store.remember(heads_since=now)
+            self._store.remember(heads_since=at)
         try:
             answer = await self._hub.head()
-            if answer is None:
-                return True
-            return answer.head is not None and await self._take(answer, now)
+            judged = Judged() if answer.head is None else await self._take(answer, at, ended=ended)
         except TooMany:
             raise
         except Refused as error:
             self._alarms.sound("head.bad", error.code, error.field or "")
-            return False
+            judged = Judged(wrong=error)
         finally:
-            self._look_whether_overdue(now)
+            overdue = self._look_whether_overdue(at)
+        return replace(judged, wrong=judged.wrong or overdue)
 
-    async def _take(self, answer: HeadAnswer, now: int) -> bool:
+    async def _take(self, answer: HeadAnswer, at: int, *, ended: bool) -> Judged:
         tree = check_checkpoint(
             answer.checkpoint, self._log_key, self._incoming.last_seen("heads"), self._incoming.root_at
         )
@@ -185,7 +204,7 @@ class Heads:
         kept = self.kept()
         head = check_head(answer, self._member, tree, self._log_key, kept)
         await self._continuity.check(tree, used=True)
-        self._incoming.see("heads", tree, answer.checkpoint, now)
+        self._incoming.see("heads", tree, answer.checkpoint, self._clock.now())
         self._store.remember(head_at=max(head.at, self._store.fact("head_at") or 0))
         arrived = self._incoming.taken_since(kept.place)
         below = [each for each in arrived if each.leaf < head.size]
@@ -193,17 +212,19 @@ class Heads:
             check_arrived(head, *kept.after(each.id for each in below))
         except MissingDelivery as error:
             # What comes has the order of the log: once something later is here, nothing earlier will be.
-            if len(below) < len(arrived) or self._is_missing_for_long(now):
+            if ended or len(below) < len(arrived) or self._is_missing_for_long(at):
                 self._alarms.sound("head.missing", error.code, str(head.size))
-            return False
+                return Judged(wrong=error)
+            return Judged()
         self._store.remember(
             head_size=head.size,
             head_deliveries=head.deliveries,
             head_chain=head.chain,
             head_place=below[-1].place if below else kept.place,
+            whole_at=head.at,
             missing_since=None,
         )
-        return True
+        return Judged(agrees=True)
 
     def kept(self) -> Kept:
         """Return up to where a head agreed with what arrived."""
@@ -215,20 +236,22 @@ class Heads:
             store.fact("head_place") or 0,
         )
 
-    def _is_missing_for_long(self, now: int) -> bool:
+    def _is_missing_for_long(self, at: int) -> bool:
         """Say whether what is missing should be here by now; a feed that goes on is given its time."""
         place = self._incoming.place()
         since = self._store.fact("missing_since")
         if since is None or place != self._store.fact("missing_place"):
-            since = now
-            self._store.remember(missing_since=now, missing_place=place)
+            since = at
+            self._store.remember(missing_since=at, missing_place=place)
         # That more is coming is the hub's word alone, so it is believed for a while only.
         patience = STALL_MS if self._store.fact("behind") else SETTLE_MS
-        return bool(now - since >= patience)
+        return bool(at - since >= patience)
 
-    def _look_whether_overdue(self, now: int) -> None:
+    def _look_whether_overdue(self, at: int) -> HeadOverdue | None:
         """Be alarmed when no head of late is known, while the hub answers all else."""
-        last = max(self._store.fact("head_at") or 0, self._store.fact("heads_since") or now)
+        last = max(self._store.fact("head_at") or 0, self._store.fact("heads_since") or at)
         reached_at = self._store.fact("reached_at") or 0
-        if now - last >= OVERDUE_MS and now - reached_at < REACHED_MS:
-            self._alarms.sound("head.overdue", HeadOverdue.code)
+        if at - last < OVERDUE_MS or at - reached_at >= REACHED_MS:
+            return None
+        self._alarms.sound("head.overdue", HeadOverdue.code)
+        return HeadOverdue("no head of our inbox of late", field="head")

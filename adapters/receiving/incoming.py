@@ -110,6 +110,10 @@ class Incoming:
         """Return the place from which the feed goes on: everything before it is done with."""
         return int(self._store.fact("place") or 0)
 
+    def go_back(self, place: int) -> None:
+        """Let the feed go on from an earlier place; what is known of what comes then is passed over."""
+        self._store.remember(place=min(place, self.place()))
+
     def next_in_lane(self, lane: str) -> int:
         """Return the number that the lane's next delivery must have."""
         row = self._store.row("SELECT next FROM lanes WHERE lane = ?", lane)

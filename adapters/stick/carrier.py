@@ -23,8 +23,10 @@ import msgspec
 from adapters.hub import DirectoryHub, Hub
 from adapters.sending.statement import SEND_AGAIN, code_to_keep
 from adapters.stick.file import (
+    MOST_FEED_BYTES,
     Asked,
     Content,
+    Counted,
     Fed,
     Head,
     Knows,
@@ -39,17 +41,15 @@ from adapters.stick.file import (
     open_stick,
     write_stick,
 )
+from adapters.stick.lines import check_line, name_of, region_of, statement_of
 from adapters.stick.listing import Listing
 from broker.core.errors import BadConfiguration, BadStick, NotCanonical, Refused, StickMissing, Unavailable
-from broker.core.model import Envelope, Region
-from broker.core.records import decode, statement_id
 from broker.core.wire import Outcome, StatementStatus, StreamPosition, json_shape, read
 from broker.files import make_private_folder, write_whole
 
 STATE_FILE = "carried.json"
 A_LINE = 256
 A_FEED = 128
-MOST_FEED_BYTES = 256 << 20
 MOST_KEPT = 64
 LOOK_SECONDS = 0.5
 NO_PLACE = -1
@@ -132,7 +132,7 @@ class Carrier:
             Unavailable: The hub cannot take it now; do it again.
             Refused: The hub does not take anything of ours.
         """
-        with open_stick(path, "outbox", _check) as (head, lines):
+        with open_stick(path, "outbox", check_line) as (head, lines):
             carried = self._begin(head, digest_of(path))
             ended: set[str] = set()
             for done, line in enumerate(lines, 1):
@@ -180,7 +180,7 @@ class Carrier:
                 return msgspec.structs.replace(
                     carried,
                     outcomes=[*carried.outcomes, *outcomes],
-                    statements=[*carried.statements, *map(_statement, line.envelopes)],
+                    statements=[*carried.statements, *map(statement_of, line.envelopes)],
                 )
             case Receipts():
                 taken, refused = await self._settle(line.receipts)
@@ -284,6 +284,10 @@ class Carrier:
             for start in range(0, len(statuses), A_LINE):
                 write(Told(statuses[start : start + A_LINE]))
             write(Settled(carried.taken, carried.refused))
+            # Before the feed, which then holds all that the head counts.
+            counted = await self._hub.head()
+            if counted.head is not None:
+                write(Counted(counted))
             while size < MOST_FEED_BYTES:
                 feed = await self._hub.feed(place, A_FEED, 0)
                 behind = feed.behind
@@ -310,7 +314,7 @@ class Carrier:
 
     async def _stream(self, stream: str) -> StreamPosition:
         slug, _, name = stream.partition("/")
-        return await self._hub.stream(_region(slug), name)
+        return await self._hub.stream(region_of(slug), name)
 
     async def _decided(
         self, carried: Carried, last: Sequence[str], wait_seconds: float
@@ -327,7 +331,7 @@ class Carrier:
         while True:
             open_ = [each for each in statements if each not in found or each not in final]
             while open_:
-                some = await self._hub.statements([_name(each) for each in open_])
+                some = await self._hub.statements([name_of(each) for each in open_])
                 if not 0 < len(some) <= len(open_):
                     raise Unavailable("the hub answered for another number of statements", field="statuses")
                 for name, status in zip(open_, some, strict=False):
@@ -354,47 +358,7 @@ class Carrier:
         write_whole(self._path, msgspec.json.encode(carried), mode=0o600)
 
 
-def _check(line: Content) -> None:
-    """Let a line pass that can be handed over and asked about.
-
-    Raises:
-        BadStick: It has something that is no envelope, no stream or no name of a statement.
-    """
-    match line:
-        case Notices():
-            for envelope in line.envelopes:
-                _statement(envelope)
-        case Asked():
-            for stream in line.streams:
-                _region(stream.partition("/")[0])
-            for statement in line.statements:
-                _name(statement)
-        case _:
-            pass
-
-
-def _statement(envelope: bytes) -> str:
-    try:
-        return statement_id(decode(Envelope, envelope).header).hex()
-    except NotCanonical:
-        raise BadStick("an envelope that is none", field="notices") from None
-
-
-def _name(statement: str) -> bytes:
-    try:
-        return bytes.fromhex(statement)
-    except ValueError:
-        raise BadStick("not the name of a statement", field="statements") from None
-
-
 def _is_final(status: StatementStatus) -> bool:
     """Say whether nothing more can come of a statement: refused, or decided with both proofs."""
     proven = status.decision_inclusion is not None and status.statement_inclusion is not None
     return status.refused is not None or proven
-
-
-def _region(slug: str) -> Region:
-    try:
-        return Region[slug.upper().replace("-", "_")]
-    except KeyError:
-        raise BadStick("not a stream", field="streams") from None

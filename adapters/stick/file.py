@@ -29,12 +29,14 @@ import msgspec
 from msgspec import Struct
 
 from broker.core.errors import BadStick
-from broker.core.wire import DirectoryFiles, Feed, Outcome, StatementStatus, StreamPosition
+from broker.core.wire import DirectoryFiles, Feed, HeadAnswer, Outcome, StatementStatus, StreamPosition
 from broker.files import written
 
 MOST_LINE_BYTES = 32 << 20
 MOST_LINES = 100_000
 MOST_BYTES = 2 << 30
+MOST_FEED_BYTES = 256 << 20
+"""Of deliveries: a stick on which there are as many may end before the feed does, and no other."""
 
 
 class Line(Struct, frozen=True, tag_field="is", forbid_unknown_fields=True, omit_defaults=True):
@@ -123,6 +125,12 @@ class Stood(Line, frozen=True, tag="stream"):
     position: StreamPosition
 
 
+class Counted(Line, frozen=True, tag="head"):
+    """The newest head of the member's inbox, as the hub gave it before it was asked for the feed."""
+
+    answer: HeadAnswer
+
+
 class Fed(Line, frozen=True, tag="feed"):
     """An answer of the feed as the hub gave it, to what comes after `after`."""
 
@@ -137,11 +145,13 @@ class End(Line, frozen=True, tag="end"):
     sha256: str
 
 
-Content: TypeAlias = Notices | Receipts | Asked | Knows | Taken | Settled | Told | Stood | Listed | Fed
+Content: TypeAlias = (
+    Notices | Receipts | Asked | Knows | Taken | Settled | Told | Stood | Listed | Counted | Fed
+)
 _DECODER = msgspec.json.Decoder(Head | Content | End)
 _LINES = {
     "outbox": (Notices, Receipts, Asked, Knows),
-    "feed": (Taken, Settled, Told, Stood, Listed, Fed),
+    "feed": (Taken, Settled, Told, Stood, Listed, Counted, Fed),
 }
 
 Write: TypeAlias = Callable[[Head | Content], None]

@@ -12,14 +12,23 @@ from hashlib import sha256
 
 import msgspec
 
-from adapters.stick.file import Content, Fed, Listed, Settled, Stood, Taken, Told
+from adapters.stick.file import Content, Counted, Fed, Listed, Settled, Stood, Taken, Told
 from adapters.store import Store
 from adapters.stored import stored
 from broker.core.error_codes import error_of
 from broker.core.errors import BadStick, Refused, Unavailable
 from broker.core.model import Envelope, Region
 from broker.core.records import decode, statement_id
-from broker.core.wire import DirectoryFiles, Feed, Outcome, Outcomes, StatementStatus, StreamPosition, read
+from broker.core.wire import (
+    DirectoryFiles,
+    Feed,
+    HeadAnswer,
+    Outcome,
+    Outcomes,
+    StatementStatus,
+    StreamPosition,
+    read,
+)
 from broker.directory.roles import TIMESTAMP_NAME
 
 STREAM_FACT = "stick/stream/"
@@ -43,8 +52,14 @@ class StickHub:
         self._taken: set[str] = set()
         self._refused: dict[str, str] = {}
         self._feed: Fed | None = None
+        self._counted = HeadAnswer()
         self._listed: Listed | None = None
         self._past: dict[str, DirectoryFiles] = {}
+
+    def begin(self) -> None:
+        """Begin with another stick: what one says of the inbox counts for no other."""
+        self._feed = None
+        self._counted = HeadAnswer()
 
     def hear(self, line: Content) -> None:
         """Take in one line of a stick; a feed lasts until the next."""
@@ -62,6 +77,8 @@ class StickHub:
                 self._listed = line
             case Listed():
                 self._past[line.files.version] = line.files
+            case Counted():
+                self._counted = line.answer
             case Fed():
                 self._feed = line
             case _:
@@ -136,8 +153,9 @@ class StickHub:
     async def consistency(self, old: int, new: int) -> None:
         """Tell nothing: a stick carries the trees that the hub showed to whoever wrote it."""
 
-    async def head(self) -> None:
-        """Tell nothing: a stick carries what was in the inbox when it was written."""
+    async def head(self) -> HeadAnswer:
+        """Return the head that the stick brought, with nothing in it if it brought none."""
+        return self._counted
 
     async def receipts(self, receipts: Sequence[bytes]) -> None:
         """Return if the hub has them all."""

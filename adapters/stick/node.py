@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.node import Node
+from adapters.receiving.heads import Judged
 from adapters.receiving.incoming import Incoming
 from adapters.sending.outgoing import Outgoing
 from adapters.sending.statement import Statement, fitting
 from adapters.stick.file import (
+    MOST_FEED_BYTES,
     Asked,
     Fed,
     Head,
@@ -34,7 +36,7 @@ from adapters.stick.file import (
     write_stick,
 )
 from adapters.stick.hub import NotOnStick, StickHub
-from broker.core.errors import BadStick, HalongError, Refused, StickMissing, Unavailable
+from broker.core.errors import BadStick, HalongError, MissingDelivery, Refused, StickMissing, Unavailable
 from broker.core.model import Region
 from broker.core.wire import StreamPosition
 
@@ -66,7 +68,9 @@ class Exported:
 class Imported:
     """What came of a stick: notices that are proven now, notices that were refused, deliveries that came.
 
-    `behind` is how many more the hub had; `stopped` what kept the rest from being taken in.
+    `behind` is how many more the hub had; `stopped` what kept the rest from being taken in.  Up to place
+    `whole_to` nothing is missing that the hub's head of `whole_at` counts (UTC milliseconds; None: none
+    agreed yet); `head` is what is wrong with what the stick says of that, if anything is.
     """
 
     number: int
@@ -76,6 +80,9 @@ class Imported:
     deliveries: int
     behind: int
     stopped: HalongError | None
+    head: HalongError | None
+    whole_to: int
+    whole_at: int | None
 
 
 class StickNode:
@@ -110,7 +117,7 @@ class StickNode:
         out_of_step = await self._sign()
         number = int(self._store.fact("stick_number") or 0) + 1
         # Durable before the file is there: no two sticks ever have one number.
-        self._store.remember(stick_number=number)
+        self._store.remember(stick_number=number, stick_made_at=self._node.equipment.clock.now())
         head = Head(
             kind="outbox",
             network=self._network,
@@ -210,17 +217,21 @@ class StickNode:
         """
         with open_stick(path, "feed") as (head, lines):
             self._check(head)
+            self._hub.begin()
             before, had = self._outgoing.counts(), sum(self._incoming.counts().values())
             written = self._streams()
             stopped: HalongError | None = None
-            behind = 0
+            behind = size = passed = heard = 0
             for line in lines:
                 if isinstance(line, Fed) and line.after < self._incoming.place() >= line.feed.next:
                     # All of it is here, and the log was smaller then than it is known to be now.
+                    passed += 1
                     continue
                 self._hub.hear(line)
                 if isinstance(line, Fed):
+                    heard += 1
                     behind = line.feed.behind
+                    size += sum(len(item.delivery) for item in line.feed.items)
                     # A feed that stands still stands still for what comes after, too.
                     stopped = stopped or await self._until_done(lambda: self._node.runner.step(0))
                     for worker in self._node.workers:
@@ -233,6 +244,11 @@ class StickNode:
                 else:
                     await self._until_settled()
             await self._until_settled()
+            if passed and not heard:
+                # Others followed it, and its head was held against what was here then.
+                self._hub.begin()
+            # Where the feed stands still, what the head counts cannot be here.
+            judged = await self._judge(head, ended=size < MOST_FEED_BYTES) if stopped is None else Judged()
         for region, stream in self._streams().items():
             if written.get(region, stream) != stream:
                 # It was left just now for one that nobody has ever written.
@@ -247,7 +263,30 @@ class StickNode:
             deliveries=sum(self._incoming.counts().values()) - had,
             behind=max(behind, 0),
             stopped=stopped,
+            head=judged.wrong,
+            whole_to=self._node.heads.kept().place,
+            whole_at=self._store.fact("whole_at"),
         )
+
+    async def _judge(self, head: Head, *, ended: bool) -> Judged:
+        """Hold the head of the inbox that came along against what is here; after a hole ask from before it.
+
+        `ended` says that the feed was followed to its end.
+        """
+        equipment = self._node.equipment
+        note = await self._hub.checkpoint()
+        signed_at = 0 if note is None else equipment.log_key.signed_at(note)
+        # A stick was written after the one that it answers.
+        answers_last = head.number == self._store.fact("stick_number")
+        made_at = int(self._store.fact("stick_made_at") or 0) if answers_last else 0
+        if not (at := max(signed_at, made_at)):
+            return Judged()
+        self._store.remember(reached_at=equipment.clock.now())
+        judged = await self._node.heads.judge(at, ended=ended)
+        if isinstance(judged.wrong, MissingDelivery):
+            # Where the feed goes on was whoever wrote the stick's word; what is whole is proved.
+            self._incoming.go_back(self._node.heads.kept().place)
+        return judged
 
     def _check(self, head: Head) -> None:
         # 1. It is for this member of this network.

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from adapters.commands.options import ask_for
+from adapters.commands.previewed import local
 from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
 from adapters.http_hub import HttpHub, pinned_context
 from adapters.node import directory_source
@@ -213,7 +214,17 @@ def _inbox(seen: Snapshot) -> Check:
         return bad(
             "inbox", found, "the hub sent what it must not; ask its operator, and keep the store as evidence"
         )
-    return good("inbox", found + (f", {seen.behind:,} more at the hub" if seen.behind else ""))
+    found += f", {seen.behind:,} more at the hub" if seen.behind else ""
+    return good("inbox", found + _whole(seen))
+
+
+def _whole(seen: Snapshot) -> str:
+    """Say up to where nothing is missing, by the hub's own heads."""
+    if seen.whole_at is not None:
+        return (
+            f"; nothing is missing up to place {seen.whole_to:,}, by the hub's head of {local(seen.whole_at)}"
+        )
+    return "; no head of the hub counts them yet" if seen.received else ""
 
 
 def _held(seen: Snapshot, found: str) -> Check:

@@ -235,7 +235,7 @@ async def test_a_hub_that_answers_all_but_heads_is_noticed(tmp_path: Path) -> No
     hub, node = await agreeing(tmp_path)
     hub.signed_at = NOW
 
-    async def away() -> HeadAnswer | None:
+    async def away() -> HeadAnswer:
         raise Unavailable("not now")
 
     hub.head = away  # type: ignore[method-assign]

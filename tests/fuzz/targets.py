@@ -21,7 +21,7 @@ import msgspec
 from adapters.importing.map_file import parse_map
 from adapters.inspecting import read_file
 from adapters.sending.draft import Draft
-from adapters.stick.file import Asked, Head, Notices, read_line
+from adapters.stick.file import Asked, Counted, Head, Notices, read_line
 from broker.core import cbor, records, sign1
 from broker.core.agreement_text import parse_agreement
 from broker.core.catalogue import NoticeType
@@ -48,6 +48,7 @@ from broker.core.tlog_proof import TlogProof, read_proof, write_proof
 from broker.core.wire import (
     Feed,
     FeedItem,
+    HeadAnswer,
     Inclusion,
     Outcome,
     Outcomes,
@@ -336,7 +337,12 @@ def _wire_targets() -> Iterator[Target]:
             f"JSON {shape.__name__}", partial(_read, partial(read, shape=shape)), (msgspec.json.encode(each),)
         )
     head = Head(kind="outbox", network=NETWORK, member="vn", conversation="00", number=1, after=0)
-    lines = (head, Notices("asia-pacific/main", [ENVELOPES[0]]), Asked(["00" * 32], ["asia-pacific/main"]))
+    lines = (
+        head,
+        Notices("asia-pacific/main", [ENVELOPES[0]]),
+        Asked(["00" * 32], ["asia-pacific/main"]),
+        Counted(HeadAnswer(b"head", inclusion, b"note")),
+    )
     yield Target("stick line", partial(_read, read_line), tuple(map(msgspec.json.encode, lines)))
 
 

@@ -16,9 +16,10 @@ import pytest
 from adapters.configuration import load_node_config
 from adapters.directory.own import read_own
 from adapters.joining import Places, check_welcome, install, invited, make_invited
+from adapters.key_changes import Ending, revoked
 from adapters.member_folder import MemberPlan
 from adapters.stick.offline import make_carrier
-from broker.commands.hub_folder import CARD_FILE, HubPlan, make_hub
+from broker.commands.hub_folder import CARD_FILE, ISSUED, HubPlan, make_hub
 from broker.commands.hub_take import make_welcome, take
 from broker.commands.secretariat import (
     Holder,
@@ -29,7 +30,7 @@ from broker.commands.secretariat import (
     newest_of,
     suspend,
 )
-from broker.core.directory import Member, MemberClass, Use
+from broker.core.directory import Member, MemberClass, Revocation, Use
 from broker.core.errors import (
     BadConfiguration,
     BadSignature,
@@ -384,6 +385,34 @@ def test_a_certificate_is_issued_to_no_key_that_the_directory_does_not_list(plac
     in_force = replace(change, number=1)
     with pytest.raises(BadConfiguration, match="does not list the transport key"):
         take(place.hub, [], [Applicant(listed, in_force, make_request(NETWORK, "vn", key))], NOW)
+
+
+@pytest.mark.parametrize("what", ["the key is revoked", "the member is suspended"])
+def test_a_request_that_was_right_gets_no_certificate_beside_a_change_that_ends_its_key(
+    place: Place, what: str
+) -> None:
+    vn = place.join("vn")
+    # It is read while its key still counts, so only what the change makes of the directory tells.
+    applicant = place.applicant((vn / "join-request.json").read_bytes())
+    version = place.newest.version
+    if what == "the key is revoked":
+        member = version.listings["vn"].member
+        ending = Ending(Revocation.SUPERSEDED, LATER)
+        change = member_change(version, revoked(member, member.transport_keys[0], ending), LATER).sign(
+            PrivateKey.from_pem((vn / "keys/directory.pem").read_bytes())
+        )
+    else:
+        change = suspend(place.newest, "vn", LATER)
+        for each in place.secretaries[:2]:
+            assert each.signer is not None
+            change = change.sign(each.signer)
+    for path in (place.hub / ISSUED).iterdir():
+        path.unlink()
+
+    with pytest.raises(BadConfiguration, match="does not list the transport key"):
+        take(place.hub, [change], [applicant], LATER)
+
+    assert list((place.hub / ISSUED).iterdir()) == []
 
 
 def test_a_root_that_is_not_of_this_hub_begins_nothing(tmp_path: Path) -> None:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from adapters.commands.feedback import give
+from adapters.commands.previewed import local
+from adapters.stick.node import Imported
+from broker.core.errors import MissingDelivery
+from broker.core.notice_json import time_or_none
 from broker.demo.network import Network as Made
 from broker.terminal import Exit
 from schemas import load_catalogue
@@ -144,3 +151,56 @@ def test_a_transport_key_that_was_revoked_does_not_come_back_with_an_old_request
 
     assert said.code == Exit.USAGE
     assert "had ended, and would count again" in said.err
+
+
+AT = 1_790_000_000_000
+CAME = Imported(
+    number=3,
+    part=1,
+    proven=0,
+    refused=0,
+    deliveries=2,
+    behind=0,
+    stopped=None,
+    head=None,
+    whole_to=7,
+    whole_at=AT,
+)
+
+
+@pytest.mark.parametrize(
+    ("came", "code", "words"),
+    [
+        (CAME, Exit.HELD, ("nothing is missing up to place 7", local(AT))),
+        (replace(CAME, whole_to=0, whole_at=None), Exit.HELD, ("is not proven yet",)),
+        (
+            replace(CAME, head=MissingDelivery("they are not here", field="deliveries")),
+            Exit.FAILED,
+            ("[missing-delivery]", "keep the stick", "nothing is missing up to place 7"),
+        ),
+    ],
+    ids=["whole", "no head yet", "a hole"],
+)
+def test_a_stick_that_was_taken_in_says_up_to_where_nothing_is_missing(
+    network: Terminal, monkeypatch: pytest.MonkeyPatch, came: Imported, code: Exit, words: tuple[str, ...]
+) -> None:
+    class Node:
+        async def import_(self, _path: Path) -> Imported:
+            return came
+
+    @asynccontextmanager
+    async def opened(*_: object, **__: object) -> AsyncIterator[Node]:
+        yield Node()
+
+    monkeypatch.setattr("adapters.stick.offline.open_offline", opened)
+    Path("back.stick").touch()
+
+    said = network("feed import back.stick --dir vn")
+    told = network("feed import back.stick --dir vn --json")
+
+    assert (said.code, told.code) == (code, code)
+    assert all(word in said.out + said.err for word in words)
+    assert told.json["head"] == (
+        None if came.head is None else {"code": came.head.code, "field": "deliveries"}
+    )
+    assert (told.json["whole_to"], told.json["whole_at"]) == (came.whole_to, time_or_none(came.whole_at))

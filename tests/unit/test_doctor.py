@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from adapters.commands.previewed import local
 from adapters.configuration import load_node_config
 from adapters.store import Store
 from broker.cli import halong
@@ -226,3 +227,15 @@ def test_what_too_few_members_have_cosigned_is_broken(doctor: Doctor, tmp_path: 
     assert line["mark"] == "bad"
     assert "for 10 minutes" in line["found"]
     assert "docs/log.md" in line["mend"]
+
+
+def test_up_to_where_an_inbox_is_whole_is_said_with_the_time_of_the_head(
+    doctor: Doctor, tmp_path: Path
+) -> None:
+    assert doctor("vn")["node"]["found"] == "it never ran"
+    with Store.open(tmp_path / "vn" / "node.db") as store:
+        assert doctor("vn")["inbox"]["found"] == "nothing arrived"
+        store.remember(head_place=1_200, whole_at=NOW)
+        found = doctor("vn")["inbox"]["found"]
+    assert "nothing is missing up to place 1,200" in found
+    assert local(NOW) in found

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from adapters.stick.carrier import STATE_FILE, Carrier
-from adapters.stick.file import End, Fed, Head, Notices, Settled, open_stick, write_stick
+from adapters.stick.file import Counted, End, Fed, Head, Notices, Settled, open_stick, write_stick
 from broker.core.errors import BadSignature, BadStick, StickMissing, Unavailable
 from broker.core.model import Event
-from broker.core.wire import Feed, Outcome, Outcomes, StatementStatus
+from broker.core.wire import Feed, HeadAnswer, Outcome, Outcomes, StatementStatus
 from tests.crash import Crash, CrashPoints
 from tests.nodes import LocalHub, OtherHub, TestNode
 from tests.sticks import OfflineNode
@@ -184,6 +184,51 @@ async def test_a_feed_that_goes_on_on_another_stick_wants_the_one_before_first(t
         await vn.imports(later)
 
         assert len(vn.files()) == 2
+
+
+async def test_what_one_stick_cannot_hold_is_no_hole_and_is_proven_whole_with_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        agree(world)
+        vn, jp = OfflineNode(world, "vn", tmp_path), TestNode(world, "jp", tmp_path)
+        for number in range(3):
+            jp.enqueue(place=str(number))
+        await jp.sends()
+        monkeypatch.setattr("adapters.stick.carrier.A_FEED", 1)
+        for each in ("carrier", "node"):
+            monkeypatch.setattr(f"adapters.stick.{each}.MOST_FEED_BYTES", 1)
+        await vn.exports()
+        await vn.carries()
+        parts = [vn.folder / f"{number}.stick" for number in range(4)]
+        vn.back.rename(parts[0])
+        for part in parts[1:]:
+            await vn.carrier().bring(part, wait_seconds=0)
+
+        whole = [await vn.imports(part) for part in parts]
+
+        assert [(each.deliveries, each.behind, each.whole_to) for each in whole] == [
+            (1, 2, 0),
+            (1, 1, 0),
+            (1, 0, 3),
+            (0, 0, 3),
+        ]
+        for part in parts:
+            assert (await vn.imports(part)).whole_to == 3
+        assert vn.alarms() == []
+
+
+async def test_what_one_stick_said_of_the_inbox_counts_for_no_other(tmp_path: Path) -> None:
+    async with World(tmp_path, "vn", "jp") as world:
+        sticks = OfflineNode(world, "vn", tmp_path).sticks
+        sticks.hear(Counted(HeadAnswer(b"head", None, b"note")))
+        sticks.hear(Fed(0, Feed([], 0, 0, b"note")))
+        assert (await sticks.head()).head == b"head"
+
+        sticks.begin()
+
+        assert await sticks.head() == HeadAnswer()
+        assert await sticks.checkpoint() is None
 
 
 async def test_a_stick_that_comes_after_a_later_one_is_not_handed_over(tmp_path: Path) -> None:
