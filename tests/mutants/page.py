@@ -46,7 +46,9 @@ def write_page(results: Sequence[Result], checked: Collection[str]) -> None:
 
 def _row(result: Result) -> str:
     check = result.check
-    noticed = f"`{result.caught.rpartition('/')[2]}`" if result.caught else f"nobody: {result.reason}"
+    # Without the parameters of the test, which may be any text.
+    test = (result.caught or "").partition("[")[0].rpartition("/")[2]
+    noticed = f"`{test}`" if test else f"nobody: {result.reason}"
     return f"| `{check.within}` | `{_cell(check.text)}` | `{check.refusal}` | {_cell(noticed)} |"
 
 
