@@ -1,4 +1,4 @@
-"""Times as people type them on the command line, the same for every command.
+"""Times as people type and read them on the command line, the same for every command.
 
 Decides what is a time, and that one without an offset is in UTC.  What it is for is the command's business.
 """
@@ -53,3 +53,9 @@ def time_of(text: str) -> int | None:
         return round((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
         return None
+
+
+def local(at: int, *, year: bool = False) -> str:
+    """Return a time on this machine's clock, with its offset from UTC."""
+    form = "%Y-%m-%d %H:%M%z" if year else "%m-%d %H:%M%z"
+    return datetime.fromtimestamp(at / 1000, UTC).astimezone().strftime(form)

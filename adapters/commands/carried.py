@@ -9,9 +9,9 @@ import click
 
 from adapters.commands.options import ask_for, dir_option
 from adapters.commands.outbox import STICK, count, stick_at
-from adapters.commands.previewed import local
 from broker.core.errors import HalongError
 from broker.core.notice_json import time_or_none
+from broker.moments import local
 from broker.terminal import READABLE, Command, Exit, answer, clean, json_option, note, say, style
 
 
@@ -139,12 +139,13 @@ def import_(file: Path, folder: Path, as_json: bool) -> int:
         f" taken in, {count(done.proven, 'notice')} of ours proven"
         + (f"; {style(f'{done.refused} refused', fg='red')}" if done.refused else "")
     )
-    if stopped is not None:
-        what = clean(f"{stopped} [{stopped.code}] {stopped.field or ''}".rstrip())
-        note(f"  {style('the feed stands still', fg='red')}: {what}")
-    if done.head is not None:
-        what = clean(f"{done.head} [{done.head.code}] {done.head.field or ''}".rstrip())
-        note(f"  {style('the inbox is not what the hub says of it', fg='red')}: {what}")
+    for wrong, error in (
+        ("the feed stands still", stopped),
+        ("the inbox is not what the hub says of it", done.head),
+    ):
+        if error is not None:
+            what = clean(f"{error} [{error.code}] {error.field or ''}".rstrip())
+            note(f"  {style(wrong, fg='red')}: {what}")
     if end is not Exit.HELD:
         note(f"  see `halong doctor --offline --dir {folder}`; keep the stick as evidence")
     if done.whole_at is None:

@@ -16,14 +16,13 @@ from adapters.channels.control import Control, Letter
 from adapters.channels.places import Places
 from adapters.channels.settings import ChannelConfig, SqlSettings
 from adapters.commands.options import dir_option
-from adapters.commands.previewed import local
 from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
 from adapters.member_folder import NodeFolder, open_folder
 from adapters.status import ChannelState, snapshot
 from broker.clock import SystemClock
 from broker.core.errors import BadConfiguration, Refused, Unavailable
 from broker.core.notice_json import time_or_none, time_to_json
-from broker.moments import moment
+from broker.moments import local, moment
 from broker.terminal import (
     Command,
     Exit,

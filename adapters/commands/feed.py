@@ -13,7 +13,6 @@ import msgspec
 
 from adapters.commands import carried
 from adapters.commands.options import dir_option
-from adapters.commands.previewed import local
 from adapters.member_folder import NodeFolder, open_folder
 from adapters.receiving.doubts import Doubts
 from adapters.receiving.incoming import Received
@@ -21,6 +20,7 @@ from adapters.status import snapshot
 from broker.core.model import Delivery, DeliveryHead
 from broker.core.notice_json import time_or_none, time_to_json
 from broker.core.records import decode
+from broker.moments import local
 from broker.terminal import Exit, Group, answer, clean, json_option, note, say, style, table
 from schemas.obligations import in_words
 

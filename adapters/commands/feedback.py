@@ -20,7 +20,7 @@ from adapters.commands.feedback_shown import (
     shared_object,
 )
 from adapters.commands.options import dir_option
-from adapters.commands.previewed import local, show_all
+from adapters.commands.previewed import show_all
 from adapters.feedback.answering import Answer, compose_answer, due, queue_answer
 from adapters.feedback.counts import DAY_MS, count
 from adapters.feedback.view import FeedbackView
@@ -28,6 +28,7 @@ from adapters.member_folder import NodeFolder, open_folder
 from adapters.notices.feedback import Outcome, UseMade
 from broker.core.errors import AddresseeUnreached, BadHeader, Refused
 from broker.core.model import Tlp
+from broker.moments import local
 from broker.terminal import (
     Command,
     Exit,

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from adapters.commands.previewed import local, receiver_object
+from adapters.commands.previewed import receiver_object
 from adapters.feedback.answering import Answer, Due
 from adapters.feedback.counts import DAY_MS, Count
 from adapters.feedback.view import Given, Shared
 from broker.core.model import Status
 from broker.core.notice_json import time_or_none, time_to_json
+from broker.moments import local
 from broker.terminal import clean, style
 
 

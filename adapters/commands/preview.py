@@ -11,7 +11,7 @@ import click
 
 from adapters.commands.desk import MOST_MAP_BYTES, Desk
 from adapters.commands.options import dir_option
-from adapters.commands.previewed import WORDS, local, receiver_object, show_all, show_one
+from adapters.commands.previewed import WORDS, receiver_object, show_all, show_one
 from adapters.importing.csv_table import CsvTable
 from adapters.importing.importer import Importer
 from adapters.importing.map_file import parse_map
@@ -23,7 +23,7 @@ from broker.core.agreements import Clause
 from broker.core.errors import Refused
 from broker.core.notice_json import time_to_json
 from broker.files import read_sent
-from broker.moments import time_of
+from broker.moments import local, time_of
 from broker.progress import progress
 from broker.terminal import (
     READABLE,

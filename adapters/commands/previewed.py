@@ -11,7 +11,6 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from adapters.preview import Preview, Receiver
@@ -19,6 +18,7 @@ from broker.core.agreements import Clause
 from broker.core.clauses import EVERY_PARTY, Grant
 from broker.core.model import Obligations, Slot
 from broker.core.notice_json import time_or_none, time_to_json
+from broker.moments import local
 from broker.terminal import clean, say, style
 
 NARROWEST = 60
@@ -153,12 +153,6 @@ def _each(receiver: Receiver) -> str:
         f"{each.agreement.agreement}/{each.agreement.version}: {WORDS[each.clause]}"
         for each in receiver.failed
     )
-
-
-def local(at: int, *, year: bool = False) -> str:
-    """Return a time on this machine's clock, with its offset from UTC."""
-    form = "%Y-%m-%d %H:%M%z" if year else "%m-%d %H:%M%z"
-    return datetime.fromtimestamp(at / 1000, UTC).astimezone().strftime(form)
 
 
 def _rows(receivers: Sequence[Receiver], what: Tell, how: Tell, *, everyone: bool) -> list[Row]:

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from adapters.commands.options import dir_option
-from adapters.commands.previewed import local
 from adapters.configuration import NodeConfig
 from adapters.evidence import Proved, prove, received_case, sent_case
 from adapters.http_hub import HttpHub
@@ -21,6 +20,7 @@ from broker.core.tlog_proof import read_proof
 from broker.evidence.building import bundle
 from broker.evidence.case import Case, Logged
 from broker.files import write_whole
+from broker.moments import local
 from broker.terminal import Command, Exit, Stopped, answer, clean, from_error, json_option, note, say
 from schemas import load_catalogue
 

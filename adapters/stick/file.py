@@ -2,7 +2,7 @@
 
 ::
 
-    {"is":"stick","halong":"stick/1","kind":"outbox","network":"halong-live","member":"vn", …}
+    {"is":"stick","kind":"outbox","network":"halong-live","member":"vn", …}
     {"is":"notices","stream":"asia-pacific/main","envelopes":["…"]}
     {"is":"receipts","receipts":["…"]}
     {"is":"asked","statements":["…"],"streams":["asia-pacific/main"],"after":120}

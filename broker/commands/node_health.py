@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 from adapters.commands.options import ask_for
-from adapters.commands.previewed import local
 from adapters.configuration import MEMBER_FILE, NodeConfig, load_node_config
 from adapters.http_hub import HttpHub, pinned_context
 from adapters.node import directory_source
@@ -42,6 +41,7 @@ from broker.core.errors import (
 from broker.core.note import LogKey
 from broker.keyring import KeyPlace, open_signer
 from broker.keyring.secret import Ask
+from broker.moments import local
 
 REACH_SECONDS = 10.0
 SILENT_MS = 120_000

@@ -6,7 +6,7 @@ which something stands prove nothing: only the head, which the hub wrote into it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -77,6 +77,15 @@ class Case:
             for line in lines:
                 write(line)
         return await self.vn.imports(altered)
+
+
+@pytest.fixture
+async def case(tmp_path: Path) -> AsyncIterator[Case]:
+    """A world in which two members send to a third, which has no network."""
+    async with World(tmp_path, "vn", "jp", "nl") as world:
+        for each in ("jp", "nl"):
+            world.agree(each, "vn", name=each)
+        yield Case(world, tmp_path)
 
 
 def counted(lines: Lines) -> HeadAnswer:
@@ -242,38 +251,30 @@ def codes(imported: Imported) -> set[str]:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 async def test_a_stick_with_another_feed_or_head_is_an_alarm_and_one_that_is_written_again_counts(
-    tmp_path: Path, row: Row
+    case: Case, row: Row
 ) -> None:
-    async with World(tmp_path, "vn", "jp", "nl") as world:
-        for each in ("jp", "nl"):
-            world.agree(each, "vn", name=each)
-        case = Case(world, tmp_path)
-        await case.begin()
+    await case.begin()
 
-        imported = await case.imports(row.alter(case, case.lines()))
+    imported = await case.imports(row.alter(case, case.lines()))
 
-        assert row.code in codes(imported)
-        assert row.code in {code for _, code in case.vn.alarms()}
-        assert row.field is None or (imported.head is not None and imported.head.field == row.field)
-        assert imported.whole_to == 1
+    assert row.code in codes(imported)
+    assert row.code in {code for _, code in case.vn.alarms()}
+    assert row.field is None or (imported.head is not None and imported.head.field == row.field)
+    assert imported.whole_to == 1
 
-        # Its trees may be smaller than what was seen by now, so it is written again.
-        await case.vn.carrier().bring(case.vn.back, wait_seconds=0, again=True)
-        right = await case.vn.imports()
-        assert (codes(right), right.whole_to) == (set(), PLACES)
-        assert len(case.vn.files()) == PLACES
+    # Its trees may be smaller than what was seen by now, so it is written again.
+    await case.vn.carrier().bring(case.vn.back, wait_seconds=0, again=True)
+    right = await case.vn.imports()
+    assert (codes(right), right.whole_to) == (set(), PLACES)
+    assert len(case.vn.files()) == PLACES
 
 
-async def test_the_stick_that_nobody_altered_is_no_alarm(tmp_path: Path) -> None:
-    async with World(tmp_path, "vn", "jp", "nl") as world:
-        for each in ("jp", "nl"):
-            world.agree(each, "vn", name=each)
-        case = Case(world, tmp_path)
-        await case.begin()
+async def test_the_stick_that_nobody_altered_is_no_alarm(case: Case) -> None:
+    await case.begin()
 
-        imported = await case.imports(case.lines())
+    imported = await case.imports(case.lines())
 
-        assert (codes(imported), imported.whole_to, case.vn.alarms()) == (set(), PLACES, [])
+    assert (codes(imported), imported.whole_to, case.vn.alarms()) == (set(), PLACES, [])
 
 
 @pytest.mark.parametrize(
@@ -282,85 +283,69 @@ async def test_the_stick_that_nobody_altered_is_no_alarm(tmp_path: Path) -> None
     ids=["as it came", "under the newest tree"],
 )
 async def test_a_head_that_a_later_one_followed_is_taken_back_by_nobody(
-    tmp_path: Path, show: Callable[[Case, HeadAnswer], HeadAnswer], code: str
+    case: Case, show: Callable[[Case, HeadAnswer], HeadAnswer], code: str
 ) -> None:
-    async with World(tmp_path, "vn", "jp", "nl") as world:
-        for each in ("jp", "nl"):
-            world.agree(each, "vn", name=each)
-        case = Case(world, tmp_path)
-        await case.begin()
-        await case.vn.imports()
-        await case.send("jp")
-        await case.bring(later=EVERY_MS)
-        held_back = fed(lambda items: items[:-1])(case, case.lines())
+    await case.begin()
+    await case.vn.imports()
+    await case.send("jp")
+    await case.bring(later=EVERY_MS)
+    held_back = fed(lambda items: items[:-1])(case, case.lines())
 
-        imported = await case.imports(shown(show)(case, held_back))
+    imported = await case.imports(shown(show)(case, held_back))
 
-        assert codes(imported) == {code}
-        assert ("head.bad", code) in case.vn.alarms()
-        assert imported.whole_to == PLACES
+    assert codes(imported) == {code}
+    assert ("head.bad", code) in case.vn.alarms()
+    assert imported.whole_to == PLACES
 
 
 async def test_the_log_s_own_time_tells_that_a_head_was_taken_off_a_stick_that_another_followed(
-    tmp_path: Path,
+    case: Case,
 ) -> None:
     """It answers an older stick than the last, of which the node does not know any more when it was made."""
-    async with World(tmp_path, "vn", "jp", "nl") as world:
-        for each in ("jp", "nl"):
-            world.agree(each, "vn", name=each)
-        case = Case(world, tmp_path)
-        await case.begin()
-        await case.vn.exports(case.vn.folder / "another.stick")
+    await case.begin()
+    await case.vn.exports(case.vn.folder / "another.stick")
 
-        imported = await case.imports(without(Counted)(case, case.lines()))
+    imported = await case.imports(without(Counted)(case, case.lines()))
 
-        assert codes(imported) == {"head-overdue"}
+    assert codes(imported) == {"head-overdue"}
 
 
 async def test_what_is_held_back_under_the_last_head_is_not_said_to_be_whole_and_comes_in_the_end(
-    tmp_path: Path,
+    case: Case,
 ) -> None:
     """Within the hour nothing tells; the place and the time that are shown say no more than is proved."""
-    async with World(tmp_path, "vn", "jp", "nl") as world:
-        for each in ("jp", "nl"):
-            world.agree(each, "vn", name=each)
-        case = Case(world, tmp_path)
-        await case.send("jp")
-        await case.bring(later=0)
-        before = await case.vn.imports()
-        await case.send("jp", "nl", "jp")
-        await case.bring(later=EVERY_MS // 2)
-        without_nl = fed(lambda items: [*items[:1], *items[2:]])
+    await case.send("jp")
+    await case.bring(later=0)
+    before = await case.vn.imports()
+    await case.send("jp", "nl", "jp")
+    await case.bring(later=EVERY_MS // 2)
+    without_nl = fed(lambda items: [*items[:1], *items[2:]])
 
-        imported = await case.imports(without_nl(case, case.lines()))
+    imported = await case.imports(without_nl(case, case.lines()))
 
-        assert (codes(imported), imported.deliveries) == (set(), 2)
-        assert (imported.whole_to, imported.whole_at) == (1, before.whole_at)
+    assert (codes(imported), imported.deliveries) == (set(), 2)
+    assert (imported.whole_to, imported.whole_at) == (1, before.whole_at)
 
-        await case.bring(later=EVERY_MS)
-        found = await case.vn.imports()
-        await case.bring(later=0)
-        after = await case.vn.imports()
+    await case.bring(later=EVERY_MS)
+    found = await case.vn.imports()
+    await case.bring(later=0)
+    after = await case.vn.imports()
 
-        assert (codes(found), found.whole_to) == ({"missing-delivery"}, 1)
-        assert (codes(after), after.whole_to, len(case.vn.files())) == (set(), 4, 4)
+    assert (codes(found), found.whole_to) == ({"missing-delivery"}, 1)
+    assert (codes(after), after.whole_to, len(case.vn.files())) == (set(), 4, 4)
 
 
 @pytest.mark.parametrize(
     ("alter", "code"), [(swapped, "bad-head"), (too_far, "missing-delivery")], ids=["swapped", "too far"]
 )
 async def test_a_place_that_is_not_the_hub_s_is_an_alarm_once_it_keeps_something_out(
-    tmp_path: Path, alter: Alter, code: str
+    case: Case, alter: Alter, code: str
 ) -> None:
-    async with World(tmp_path, "vn", "jp", "nl") as world:
-        for each in ("jp", "nl"):
-            world.agree(each, "vn", name=each)
-        case = Case(world, tmp_path)
-        await case.begin()
-        await case.imports(alter(case, case.lines()))
-        await case.send("nl")
-        await case.bring(later=EVERY_MS)
+    await case.begin()
+    await case.imports(alter(case, case.lines()))
+    await case.send("nl")
+    await case.bring(later=EVERY_MS)
 
-        imported = await case.vn.imports()
+    imported = await case.vn.imports()
 
-        assert codes(imported) == {code}
+    assert codes(imported) == {code}

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from adapters.commands.feedback import give
-from adapters.commands.previewed import local
 from adapters.stick.node import Imported
 from broker.core.errors import MissingDelivery
 from broker.core.notice_json import time_or_none
 from broker.demo.network import Network as Made
+from broker.moments import local
 from broker.terminal import Exit
 from schemas import load_catalogue
 from tests.unit.test_cli_commands import NOTICES, Terminal, at, network

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from adapters.commands.previewed import local
 from adapters.configuration import load_node_config
 from adapters.store import Store
 from broker.cli import halong
@@ -23,6 +22,7 @@ from broker.core.directory import Use
 from broker.demo.network import Network
 from broker.directory.certificates import issue, make_hub_certificate, make_request, read_certificate
 from broker.files import write_whole
+from broker.moments import local
 from broker.terminal import run
 from tests.networks import copied
 

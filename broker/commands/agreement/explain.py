@@ -115,7 +115,8 @@ def _show(
     *,
     everyone: bool,
 ) -> None:
-    from adapters.commands.previewed import local, show_all, show_one
+    from adapters.commands.previewed import show_all, show_one
+    from broker.moments import local
 
     header = said.header
     name = notice if past is None else header.reference.removeprefix("halong:")
